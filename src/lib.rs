@@ -1,0 +1,4 @@
+//! Backstay: an LLM failover gateway.
+
+pub mod failover;
+pub mod secret;
