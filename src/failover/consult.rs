@@ -173,3 +173,158 @@ pub enum Verdict {
     Amend(String),
     Reject { reason: String, counts: bool },
 }
+
+/// The most text a policy may answer with, in bytes.
+const LONGEST_TEXT: usize = 4 << 20;
+/// The longest code, message or reason a policy may give, in bytes.
+const LONGEST_REASON: usize = 8 << 10;
+
+/// The limits an answer is held to, at the moment it arrives.
+#[derive(Clone, Copy, Debug)]
+pub struct Admission {
+    pub candidates: usize,
+    pub time_left: Duration,
+    pub attempts_left: u32,
+    pub cooldown_max: Duration,
+    /// The client already has part of an answer.
+    pub committed: bool,
+}
+
+impl Admission {
+    /// The selection, or why it cannot be done.
+    pub fn selection(&self, selection: &Selection) -> Result<(), String> {
+        match selection {
+            Selection::Launch(launches) => self.launches(launches),
+            Selection::Wait(length) => self.in_time("a wait", *length),
+            Selection::Defer if self.committed => Err("deferred a delivered answer".to_owned()),
+            Selection::Answer(_) if self.committed => Err("answered a delivered answer".to_owned()),
+            Selection::Defer => Ok(()),
+            Selection::Answer(text) => bounded("the answer", text, LONGEST_TEXT),
+            Selection::Refuse(refusal) => {
+                if !(400..600).contains(&refusal.status) {
+                    return Err(format!("refused with status {}, not 400 to 599", refusal.status));
+                }
+                bounded("the refusal's code", &refusal.code, LONGEST_REASON)?;
+                bounded("the refusal's message", &refusal.message, LONGEST_REASON)
+            }
+        }
+    }
+
+    fn launches(&self, launches: &[Launch]) -> Result<(), String> {
+        if launches.is_empty() {
+            return Err("a plan without a launch".to_owned());
+        }
+        if launches.len() > self.attempts_left as usize {
+            let (planned, left) = (launches.len(), self.attempts_left);
+            return Err(format!("{planned} launches with {left} attempts left"));
+        }
+        for launch in launches {
+            let id = launch.candidate.0;
+            if launch.candidate.index() >= self.candidates {
+                return Err(format!("candidate {id} of {}", self.candidates));
+            }
+            if launch.after > Duration::ZERO {
+                self.in_time("a launch", launch.after)?;
+            }
+            for limit in [launch.first_token_timeout, launch.total_timeout].into_iter().flatten() {
+                if limit > self.time_left {
+                    return Err(format!(
+                        "a timeout of {limit:?} beyond the deadline in {:?}",
+                        self.time_left
+                    ));
+                }
+                if limit.is_zero() {
+                    return Err("a timeout of zero".to_owned());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The ruling, or why it cannot be done.
+    pub fn ruling(&self, ruling: &Ruling) -> Result<(), String> {
+        if ruling.cooldown > self.cooldown_max {
+            let (asked, most) = (ruling.cooldown, self.cooldown_max);
+            return Err(format!("a cooldown of {asked:?}, longer than {most:?}"));
+        }
+        match ruling.next {
+            NextStep::Retry(pause) => self.in_time("a retry", pause),
+            NextStep::Reselect | NextStep::Surface => Ok(()),
+        }
+    }
+
+    /// The verdict, or why it cannot be done.
+    pub fn verdict(&self, verdict: &Verdict) -> Result<(), String> {
+        match verdict {
+            Verdict::Accept => Ok(()),
+            Verdict::Amend(_) if self.committed => Err("amended a delivered answer".to_owned()),
+            Verdict::Amend(text) => bounded("the amendment", text, LONGEST_TEXT),
+            Verdict::Reject { reason, .. } => bounded("the reason", reason, LONGEST_REASON),
+        }
+    }
+
+    fn in_time(&self, what: &str, length: Duration) -> Result<(), String> {
+        if length < self.time_left {
+            return Ok(());
+        }
+        Err(format!("{what} in {length:?}, beyond the deadline in {:?}", self.time_left))
+    }
+}
+
+fn bounded(what: &str, text: &str, most: usize) -> Result<(), String> {
+    if text.len() <= most {
+        return Ok(());
+    }
+    Err(format!("{what} has {} bytes, more than {most}", text.len()))
+}
+
+impl Opinion {
+    /// In a few words, for the trace. Never the text of an answer.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::None => "no opinion".to_owned(),
+            Self::Fault { reason } => format!("fault: {reason}"),
+            Self::Select(selection) => selection.describe(),
+            Self::Classify(ruling) => ruling.describe(),
+            Self::Validate(Verdict::Accept) => "accept".to_owned(),
+            Self::Validate(Verdict::Amend(text)) => format!("amend ({} bytes)", text.len()),
+            Self::Validate(Verdict::Reject { reason, counts }) => {
+                format!("reject: {reason}{}", if *counts { " (counts)" } else { "" })
+            }
+        }
+    }
+}
+
+impl Selection {
+    fn describe(&self) -> String {
+        match self {
+            Self::Launch(launches) => {
+                let each = launches.iter().map(|launch| match launch.after {
+                    Duration::ZERO => format!("{}", launch.candidate.0),
+                    after => format!("{} after {} ms", launch.candidate.0, after.as_millis()),
+                });
+                format!("launch {}", each.collect::<Vec<_>>().join(", "))
+            }
+            Self::Wait(length) => format!("wait {} ms", length.as_millis()),
+            Self::Defer => "defer".to_owned(),
+            Self::Answer(text) => format!("answer ({} bytes)", text.len()),
+            Self::Refuse(refusal) => format!("refuse {} {}", refusal.status, refusal.code),
+        }
+    }
+}
+
+impl Ruling {
+    fn describe(&self) -> String {
+        let next = match self.next {
+            NextStep::Retry(pause) => format!("retry in {} ms", pause.as_millis()),
+            NextStep::Reselect => "reselect".to_owned(),
+            NextStep::Surface => "surface".to_owned(),
+        };
+        let cooldown = match self.cooldown {
+            Duration::ZERO => String::new(),
+            length => format!(", cool down {} ms", length.as_millis()),
+        };
+        format!("{}: {next}{cooldown}", self.class.label())
+    }
+}

@@ -1,0 +1,317 @@
+//! Putting questions and applying answers. The route's policy is asked first,
+//! then the built-in, and in the end `fallback` decides.
+
+use std::time::Duration;
+
+use super::{
+    Action, Answer, Asking, Attempt, AttemptState, Delivery, Exchange, Matter, Part, Question,
+};
+use crate::failover::attempt::AttemptView;
+use crate::failover::call::{AttemptId, CandidateView};
+use crate::failover::consult::{
+    Admission, Decider, NextStep, Opinion, Ruling, Selection, Verb, Verdict,
+};
+use crate::failover::note::Note;
+use crate::failover::time::Timestamp;
+use crate::failover::{Failure, Outcome, classify, fallback};
+
+/// From this many questions on, nobody is asked any more: a policy that only
+/// ever answers "wait a moment" must not be asked for two minutes.
+const MOST_QUESTIONS: u32 = 256;
+/// The shortest wait a policy can ask for.
+const SHORTEST_WAIT: Duration = Duration::from_millis(10);
+
+impl Exchange {
+    /// Starts deciding a matter, unless the course of things has settled it.
+    pub(super) fn take_up(&mut self, matter: Matter, now: Timestamp) {
+        let stands = match matter {
+            Matter::Select => self.is_idle(),
+            Matter::Classify(id) => matches!(self.state(id), AttemptState::Ended { .. }),
+            Matter::Validate(_, Part::Beginning) if self.is_taken() => false,
+            Matter::Validate(id, Part::Beginning) => {
+                matches!(self.state(id), AttemptState::Running)
+            }
+            Matter::Validate(id, Part::Whole) => {
+                matches!(self.state(id), AttemptState::Ended { .. })
+            }
+        };
+        if !stands {
+            return;
+        }
+        if let Matter::Validate(id, Part::Beginning) = matter
+            && self.attempts[id.index()].continues
+        {
+            // The beginning of a continuation is in the middle of an answer:
+            // there is nothing yet that a policy could judge.
+            self.deliver(id, None, now);
+            return;
+        }
+        let first = if self.route.own_policy { Decider::Policy } else { Decider::BuiltIn };
+        self.ask(matter, first, now);
+    }
+
+    /// Whether the client's answer comes from an attempt that still stands.
+    fn is_taken(&self) -> bool {
+        self.committed.is_some_and(|id| !self.attempts[id.index()].is_settled())
+    }
+
+    fn state(&self, id: AttemptId) -> &AttemptState {
+        &self.attempts[id.index()].state
+    }
+
+    fn ask(&mut self, matter: Matter, decider: Decider, now: Timestamp) {
+        if decider == Decider::Fallback || self.questions >= MOST_QUESTIONS {
+            self.fall_back(matter, now);
+            return;
+        }
+        let question = self.question(matter, decider, now);
+        self.asking = Some(Asking { number: question.number, matter, decider });
+        self.actions.push(Action::Consult(Box::new(question)));
+    }
+
+    fn question(&mut self, matter: Matter, decider: Decider, now: Timestamp) -> Question {
+        self.questions += 1;
+        let last = match matter {
+            Matter::Classify(id) => Some(id),
+            Matter::Select | Matter::Validate(..) => None,
+        };
+        Question {
+            number: self.questions,
+            verb: self.verb(matter),
+            decider,
+            time_left: self.deadline.since(now),
+            attempts_left: self.attempts_left(),
+            delivered: self.delivered,
+            now_unix_ms: (self.call.origin_unix + now.since_origin()).as_millis() as f64,
+            seed: self.rng.next_u32(),
+            candidates: self.candidate_views(now),
+            attempts: self.attempt_views(last, now),
+        }
+    }
+
+    fn verb(&self, matter: Matter) -> Verb {
+        match matter {
+            Matter::Select => Verb::SelectProvider,
+            Matter::Classify(attempt) => Verb::ClassifyError { attempt },
+            Matter::Validate(attempt, part) => Verb::ValidateOutput {
+                attempt,
+                candidate: self.attempts[attempt.index()].candidate,
+                complete: part == Part::Whole,
+            },
+        }
+    }
+
+    fn candidate_views(&self, now: Timestamp) -> Vec<CandidateView> {
+        let bars = self.bars(now);
+        let ids = (0..).map(super::CandidateId);
+        let candidates = ids.zip(&self.route.candidates).zip(bars);
+        candidates
+            .map(|((id, candidate), barred)| CandidateView {
+                facts: candidate.facts.clone(),
+                health: candidate.target.snapshot(now),
+                tried: self.tried(id),
+                barred,
+            })
+            .collect()
+    }
+
+    /// The finished attempts; `last` goes to the end.
+    fn attempt_views(&self, last: Option<AttemptId>, now: Timestamp) -> Vec<AttemptView> {
+        let others = self.numbered().filter(|(id, _)| Some(*id) != last);
+        let asked = last.map(|id| (id, &self.attempts[id.index()]));
+        others.chain(asked).filter_map(|(_, attempt)| attempt.view(now)).collect()
+    }
+
+    pub(super) fn answered(&mut self, answer: Answer, now: Timestamp) {
+        let Some(asking) = self.asking.take_if(|asking| asking.number == answer.number) else {
+            return;
+        };
+        let Asking { matter, decider, .. } = asking;
+        let verb = self.verb(matter).label();
+        let reason = match self.usable(matter, &answer.opinion, now) {
+            Ok(true) => {
+                let answer_text = answer.opinion.describe();
+                self.note(Note::Decided { verb, decider, answer: answer_text });
+                self.apply(matter, decider, answer.opinion, now);
+                return;
+            }
+            Ok(false) => {
+                self.note(Note::PassedOver { verb, decider });
+                None
+            }
+            Err(reason) => Some(reason),
+        };
+        if let Some(reason) = reason {
+            let inadmissible = !matches!(answer.opinion, Opinion::Fault { .. });
+            self.note(Note::Faulted { verb, decider, reason, inadmissible });
+        }
+        self.ask_next(matter, decider, now);
+    }
+
+    /// Whether the opinion answers the matter and can be done; `Ok(false)` is
+    /// no opinion.
+    fn usable(&self, matter: Matter, opinion: &Opinion, now: Timestamp) -> Result<bool, String> {
+        let admission = Admission {
+            candidates: self.route.candidates.len(),
+            time_left: self.deadline.since(now),
+            attempts_left: self.attempts_left(),
+            cooldown_max: self.route.rules.cooldown_max,
+            committed: self.committed.is_some(),
+        };
+        match (matter, opinion) {
+            (_, Opinion::None) => return Ok(false),
+            (_, Opinion::Fault { reason }) => return Err(reason.clone()),
+            (Matter::Select, Opinion::Select(selection)) => admission.selection(selection)?,
+            (Matter::Classify(_), Opinion::Classify(ruling)) => admission.ruling(ruling)?,
+            (Matter::Validate(..), Opinion::Validate(verdict)) => admission.verdict(verdict)?,
+            (
+                Matter::Select | Matter::Classify(_) | Matter::Validate(..),
+                Opinion::Select(_) | Opinion::Classify(_) | Opinion::Validate(_),
+            ) => return Err("answered another question".to_owned()),
+        }
+        Ok(true)
+    }
+
+    fn ask_next(&mut self, matter: Matter, decider: Decider, now: Timestamp) {
+        let next = match decider {
+            Decider::Policy => Decider::BuiltIn,
+            Decider::BuiltIn | Decider::Fallback => Decider::Fallback,
+        };
+        self.ask(matter, next, now);
+    }
+
+    fn fall_back(&mut self, matter: Matter, now: Timestamp) {
+        let opinion = match matter {
+            Matter::Select => Opinion::Select(fallback::select(&self.candidate_views(now))),
+            Matter::Classify(id) => match self.failure(id) {
+                Some(failure) => Opinion::Classify(fallback::classify(&failure)),
+                None => return,
+            },
+            Matter::Validate(..) => Opinion::Validate(fallback::validate()),
+        };
+        let verb = self.verb(matter).label();
+        self.note(Note::Decided { verb, decider: Decider::Fallback, answer: opinion.describe() });
+        self.apply(matter, Decider::Fallback, opinion, now);
+    }
+
+    /// Does what was decided.
+    fn apply(&mut self, matter: Matter, decider: Decider, opinion: Opinion, now: Timestamp) {
+        match (matter, opinion) {
+            (Matter::Select, Opinion::Select(selection)) => self.select(selection, decider, now),
+            (Matter::Classify(id), Opinion::Classify(ruling)) => self.rule(id, &ruling, now),
+            (Matter::Validate(id, part), Opinion::Validate(verdict)) => {
+                self.judge(id, part, verdict, now);
+            }
+            (
+                Matter::Select | Matter::Classify(_) | Matter::Validate(..),
+                Opinion::None
+                | Opinion::Fault { .. }
+                | Opinion::Select(_)
+                | Opinion::Classify(_)
+                | Opinion::Validate(_),
+            ) => {}
+        }
+    }
+
+    fn select(&mut self, selection: Selection, decider: Decider, now: Timestamp) {
+        match selection {
+            Selection::Launch(launches) => {
+                if self.plan(launches, now) {
+                    return;
+                }
+                if decider == Decider::Fallback {
+                    self.give_up(now);
+                } else {
+                    self.ask_next(Matter::Select, decider, now);
+                }
+            }
+            Selection::Wait(length) => {
+                let length = length.max(SHORTEST_WAIT);
+                self.note(Note::Waiting { length });
+                self.waiting_until = Some(now + length);
+            }
+            Selection::Defer => self.park(now),
+            Selection::Answer(text) => {
+                self.end(now);
+                self.actions.push(Action::Deliver(Delivery::Text(text)));
+            }
+            Selection::Refuse(refusal) => self.refuse_by(refusal, decider, now),
+        }
+    }
+
+    fn rule(&mut self, id: AttemptId, ruling: &Ruling, now: Timestamp) {
+        let AttemptState::Ended { .. } = self.state(id) else { return };
+        let retry_after = self.settle_failed(id, ruling, now);
+        let candidate = self.attempts[id.index()].candidate;
+        match ruling.next {
+            NextStep::Surface => self.surface(id, now),
+            NextStep::Reselect => self.move_on(now),
+            NextStep::Retry(pause) => {
+                // Never sooner than the provider asked, nor later than is worth waiting.
+                let pause = pause.max(retry_after.unwrap_or_default());
+                let worth_it = pause <= self.route.rules.retry_after_wait.max(ruled(ruling))
+                    && now + pause < self.deadline;
+                if worth_it && self.may_retry(candidate) && self.may_go_on() {
+                    self.retry(id, pause, now);
+                } else {
+                    self.move_on(now);
+                }
+            }
+        }
+    }
+
+    fn judge(&mut self, id: AttemptId, part: Part, verdict: Verdict, now: Timestamp) {
+        match (part, verdict) {
+            (Part::Beginning, Verdict::Accept) => self.deliver_if_running(id, None, now),
+            (Part::Beginning, Verdict::Amend(text)) => {
+                self.deliver_if_running(id, Some(text), now);
+            }
+            (Part::Whole, Verdict::Accept) => self.accept(id, None, now),
+            (Part::Whole, Verdict::Amend(text)) => self.accept(id, Some(text), now),
+            (Part::Beginning | Part::Whole, Verdict::Reject { reason, counts }) => {
+                self.reject(id, reason, counts, now);
+            }
+        }
+    }
+
+    /// The attempt may have ended while its beginning was judged; then its end
+    /// is on the agenda and decides.
+    fn deliver_if_running(&mut self, id: AttemptId, amended: Option<String>, now: Timestamp) {
+        if matches!(self.state(id), AttemptState::Running) {
+            self.deliver(id, amended, now);
+        }
+    }
+
+    pub(super) fn failure(&self, id: AttemptId) -> Option<Failure> {
+        let attempt = &self.attempts[id.index()];
+        match &attempt.state {
+            AttemptState::Ended { outcome, .. } => classify::failure(outcome, attempt.phase),
+            AttemptState::Settled { failure, .. } => failure.clone(),
+            AttemptState::Running => None,
+        }
+    }
+}
+
+const fn ruled(ruling: &Ruling) -> Duration {
+    match ruling.next {
+        NextStep::Retry(pause) => pause,
+        NextStep::Reselect | NextStep::Surface => Duration::ZERO,
+    }
+}
+
+impl Attempt {
+    fn view(&self, now: Timestamp) -> Option<AttemptView> {
+        let (at, failure) = match &self.state {
+            AttemptState::Running => return None,
+            AttemptState::Ended { outcome: Outcome::Completed, .. } => return None,
+            AttemptState::Ended { outcome, at } => (*at, classify::failure(outcome, self.phase)),
+            AttemptState::Settled { at, failure } => (*at, failure.clone()),
+        };
+        Some(AttemptView {
+            candidate: self.candidate,
+            elapsed: at.min(now).since(self.started),
+            first_token: self.first_token,
+            failure,
+        })
+    }
+}

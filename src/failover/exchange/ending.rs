@@ -1,0 +1,312 @@
+//! Settling attempts, and ending the whole: the commit, the end of the answer,
+//! the refusal.
+
+use std::time::Duration;
+
+use super::{Action, AttemptState, Delivery, Exchange};
+use crate::failover::attempt::{Failure, Outcome, Phase};
+use crate::failover::call::AttemptId;
+use crate::failover::classify::{FailureClass, Weight};
+use crate::failover::consult::{Decider, PolicyRefusal, Ruling};
+use crate::failover::health::{HealthChange, Observation};
+use crate::failover::note::Note;
+use crate::failover::refusal::{self, Cause, LONGEST_RETRY_AFTER, Refusal};
+use crate::failover::time::Timestamp;
+
+impl Exchange {
+    /// The commit: this attempt's answer goes to the client, the others end.
+    pub(super) fn deliver(&mut self, id: AttemptId, amended: Option<String>, now: Timestamp) {
+        let attempt = &self.attempts[id.index()];
+        if !attempt.continues {
+            self.delivered = self.delivered.saturating_add(attempt.text);
+        }
+        self.committed = Some(id);
+        self.cancel_others(id, now);
+        self.note(Note::Committed { attempt: id });
+        self.actions.push(Action::Deliver(Delivery::Attempt { attempt: id, amended }));
+    }
+
+    /// A whole answer was accepted.
+    pub(super) fn accept(&mut self, id: AttemptId, amended: Option<String>, now: Timestamp) {
+        if self.committed != Some(id) {
+            self.deliver(id, amended, now);
+        }
+        self.settle_succeeded(id, now);
+        self.actions.push(Action::Finish);
+        self.end(now);
+    }
+
+    /// An answer, or the beginning of one, was rejected.
+    pub(super) fn reject(&mut self, id: AttemptId, reason: String, counts: bool, now: Timestamp) {
+        let attempt = &mut self.attempts[id.index()];
+        if matches!(attempt.state, AttemptState::Running) {
+            self.actions.push(Action::Abort(id));
+        }
+        attempt.state = AttemptState::Ended { outcome: Outcome::Rejected { reason }, at: now };
+        let ruling = Ruling {
+            class: FailureClass::InvalidOutput,
+            counts,
+            cooldown: Duration::ZERO,
+            next: crate::failover::consult::NextStep::Reselect,
+        };
+        self.settle_failed(id, &ruling, now);
+        if self.committed == Some(id) {
+            self.refuse_with(Cause::Rejected, now);
+        } else {
+            self.move_on(now);
+        }
+    }
+
+    /// After a failure: on to what is planned, or to the next question; after
+    /// the commit only if the text can be continued.
+    pub(super) fn move_on(&mut self, now: Timestamp) {
+        if !self.may_go_on() {
+            self.refuse_with(Cause::Exhausted, now);
+        } else if self.attempts_left() == 0 && self.is_idle() {
+            self.give_up(now);
+        }
+    }
+
+    /// Whether another attempt could still serve the client.
+    pub(super) fn may_go_on(&self) -> bool {
+        let Some(id) = self.committed else { return true };
+        let attempt = &self.attempts[id.index()];
+        attempt.continuable
+            && !attempt.overflowed
+            && self.route.rules.continues(self.call.operation)
+    }
+
+    /// Tells the target how the failed attempt ended; gives back how long the
+    /// provider asked to be left alone.
+    pub(super) fn settle_failed(
+        &mut self,
+        id: AttemptId,
+        ruling: &Ruling,
+        now: Timestamp,
+    ) -> Option<Duration> {
+        let mut failure = self.failure(id)?;
+        failure.class = ruling.class;
+        let retry_after = failure.retry_after.map(|l| l.min(self.route.rules.cooldown_max));
+        let attempt = &self.attempts[id.index()];
+        let target = &self.route.candidates[attempt.candidate.index()].target;
+        let cooldown = ruling.cooldown.max(retry_after.unwrap_or_default());
+        if !cooldown.is_zero() {
+            target.cool_down(now + cooldown);
+        }
+        let weight = match (ruling.counts, ruling.class.weight()) {
+            (false, _) => Weight::None,
+            (true, Weight::None) => Weight::Hard,
+            (true, weight) => weight,
+        };
+        let observation = Observation::Failed {
+            class: ruling.class,
+            weight,
+            elapsed: now.since(attempt.started),
+            least_pause: retry_after.unwrap_or_default(),
+            congested: is_congestion(&failure),
+        };
+        self.settle(id, Some(failure), observation, now);
+        retry_after
+    }
+
+    fn settle_succeeded(&mut self, id: AttemptId, now: Timestamp) {
+        let attempt = &self.attempts[id.index()];
+        let total = match attempt.state {
+            AttemptState::Ended { at, .. } => at.since(attempt.started),
+            AttemptState::Running | AttemptState::Settled { .. } => now.since(attempt.started),
+        };
+        let first_token = attempt.first_token.unwrap_or(total);
+        self.settle(id, None, Observation::Succeeded { first_token, total }, now);
+    }
+
+    fn settle(
+        &mut self,
+        id: AttemptId,
+        failure: Option<Failure>,
+        observation: Observation,
+        now: Timestamp,
+    ) {
+        let attempt = &mut self.attempts[id.index()];
+        let candidate = attempt.candidate;
+        attempt.state = AttemptState::Settled { at: now, failure: failure.clone() };
+        let changes = attempt.pass.take().map(|pass| pass.settle(observation, now));
+        self.note(Note::Ended { attempt: id, failure });
+        for change in changes.into_iter().flatten() {
+            self.note(match change {
+                HealthChange::Circuit(change) => Note::Circuit { candidate, change },
+                HealthChange::CredentialOut { class, length } => {
+                    Note::CredentialOut { candidate, class, length }
+                }
+            });
+        }
+    }
+
+    /// Ends every attempt but this one, without blame.
+    fn cancel_others(&mut self, winner: AttemptId, now: Timestamp) {
+        let others: Vec<_> = self.unsettled().filter(|id| *id != winner).collect();
+        for id in others {
+            self.cancel(id, now);
+        }
+        self.planned.clear();
+    }
+
+    fn cancel(&mut self, id: AttemptId, now: Timestamp) {
+        if matches!(self.attempts[id.index()].state, AttemptState::Running) {
+            self.actions.push(Action::Abort(id));
+            let state = AttemptState::Ended { outcome: Outcome::Cancelled, at: now };
+            self.attempts[id.index()].state = state;
+            let failure = self.failure(id);
+            self.settle(id, failure, Observation::Nothing, now);
+        } else {
+            // It ended by itself and was not judged: by its own outcome, then.
+            self.settle_unjudged(id, now);
+        }
+    }
+
+    fn settle_unjudged(&mut self, id: AttemptId, now: Timestamp) {
+        match self.failure(id) {
+            None => self.settle_succeeded(id, now),
+            Some(failure) => {
+                let ruling = crate::failover::fallback::classify(&failure);
+                self.settle_failed(id, &ruling, now);
+            }
+        }
+    }
+
+    fn unsettled(&self) -> impl Iterator<Item = AttemptId> {
+        self.numbered().filter(|(_, a)| !a.is_settled()).map(|(id, _)| id)
+    }
+
+    /// Nothing more will be said: whatever is under way ends.
+    pub(super) fn end(&mut self, now: Timestamp) {
+        let left: Vec<_> = self.unsettled().collect();
+        for id in left {
+            self.cancel(id, now);
+        }
+        self.planned.clear();
+        self.agenda.clear();
+        self.asking = None;
+        self.waiting_until = None;
+        self.over = true;
+    }
+
+    pub(super) fn leave(&mut self, now: Timestamp) {
+        self.end(now);
+    }
+
+    pub(super) fn park(&mut self, now: Timestamp) {
+        self.end(now);
+        self.actions.push(Action::Park);
+    }
+
+    /// The deadline: attempts that had their fair time are blamed for the rest.
+    pub(super) fn expire(&mut self, now: Timestamp) {
+        let late: Vec<_> = self
+            .running()
+            .filter(|(_, attempt)| attempt.exempt && attempt.phase < Phase::Body)
+            .map(|(id, attempt)| (id, attempt.phase))
+            .collect();
+        for (id, phase) in late {
+            self.actions.push(Action::Abort(id));
+            let outcome = Outcome::TimedOut { phase };
+            self.attempts[id.index()].state = AttemptState::Ended { outcome, at: now };
+            self.settle_unjudged(id, now);
+        }
+        self.refuse_with(Cause::Deadline, now);
+    }
+
+    /// Nobody found anything to try.
+    pub(super) fn give_up(&mut self, now: Timestamp) {
+        let tried = self.attempts.iter().any(super::Attempt::is_failed);
+        self.refuse_with(if tried { Cause::Exhausted } else { Cause::NothingToTry }, now);
+    }
+
+    /// A decider refused. The built-in refuses when nothing is left to try;
+    /// what the client is told then follows from what was tried.
+    pub(super) fn refuse_by(&mut self, said: PolicyRefusal, decider: Decider, now: Timestamp) {
+        let tried = self.attempts.iter().any(super::Attempt::is_failed);
+        if decider != Decider::Policy && tried {
+            self.refuse_with(Cause::Exhausted, now);
+            return;
+        }
+        let cause = match decider {
+            Decider::Policy => Cause::Policy,
+            Decider::BuiltIn | Decider::Fallback => Cause::NothingToTry,
+        };
+        let PolicyRefusal { status, code, message, retry_after } = said;
+        let retry_after = retry_after.map(|length| length.min(LONGEST_RETRY_AFTER));
+        self.refuse(Refusal { status, code, message, retry_after, cause }, now);
+    }
+
+    pub(super) fn surface(&mut self, id: AttemptId, now: Timestamp) {
+        match self.failure(id) {
+            Some(failure) => self.refuse(refusal::surfaced(id, &failure), now),
+            None => self.give_up(now),
+        }
+    }
+
+    pub(super) fn refuse_with(&mut self, cause: Cause, now: Timestamp) {
+        let mut failures = self.attempts.iter().filter_map(super::Attempt::settled_failure);
+        let class = refusal::common_class(failures.clone());
+        let last = failures.next_back().map(|failure| failure.message.clone());
+        let (status, code) = match cause {
+            Cause::Deadline => (504, "deadline_exceeded"),
+            Cause::NothingToTry => (503, "no_target_available"),
+            Cause::Exhausted | Cause::Rejected | Cause::Policy | Cause::Surfaced(_) => {
+                refusal::status_of(class)
+            }
+        };
+        let count = self.attempts.len();
+        let what = match cause {
+            Cause::Deadline => format!("the deadline passed after {count} attempts"),
+            Cause::NothingToTry => "no target can be tried now".to_owned(),
+            Cause::Rejected => "the answer was rejected after it was delivered".to_owned(),
+            Cause::Exhausted | Cause::Policy | Cause::Surfaced(_) if self.committed.is_some() => {
+                "the answer broke off and could not be continued".to_owned()
+            }
+            Cause::Exhausted | Cause::Policy | Cause::Surfaced(_) => {
+                format!("every target failed ({count} attempts)")
+            }
+        };
+        let message = match last {
+            Some(last) if !last.is_empty() => format!("{what}; the last said: {last}"),
+            Some(_) | None => what,
+        };
+        let retry_after = Some(self.soonest_recovery(now));
+        let code = code.to_owned();
+        self.refuse(Refusal { status, code, message, retry_after, cause }, now);
+    }
+
+    fn refuse(&mut self, refusal: Refusal, now: Timestamp) {
+        self.end(now);
+        self.actions.push(Action::Refuse(refusal));
+    }
+
+    /// When the first of the targets may be tried again: at least one second,
+    /// at most what clients can be asked to wait.
+    fn soonest_recovery(&self, now: Timestamp) -> Duration {
+        let cooldowns = self.route.candidates.iter().map(|c| c.target.snapshot(now).cooldown);
+        let soonest = cooldowns.min().unwrap_or_default();
+        soonest.clamp(Duration::from_secs(1), LONGEST_RETRY_AFTER)
+    }
+}
+
+/// 429, 503, 529 and connections that were not made in time shrink an adaptive
+/// limit of concurrent calls.
+fn is_congestion(failure: &Failure) -> bool {
+    let no_connection = failure.class == FailureClass::Network && failure.phase == Phase::Connect;
+    matches!(failure.class, FailureClass::RateLimited | FailureClass::Overloaded) || no_connection
+}
+
+impl super::Attempt {
+    fn settled_failure(&self) -> Option<&Failure> {
+        match &self.state {
+            AttemptState::Settled { failure, .. } => failure.as_ref(),
+            AttemptState::Running | AttemptState::Ended { .. } => None,
+        }
+    }
+
+    fn is_failed(&self) -> bool {
+        self.settled_failure().is_some_and(|f| f.class != FailureClass::Cancelled)
+    }
+}

@@ -1,0 +1,267 @@
+//! Starting attempts, and ending those whose time is up.
+
+use std::time::Duration;
+
+use super::{Action, Attempt, AttemptState, Exchange, Matter, Planned, Start};
+use crate::failover::attempt::{Outcome, Phase};
+use crate::failover::call::{AttemptId, Bar, CandidateId, Features};
+use crate::failover::consult::Launch;
+use crate::failover::health::{Ask, Pass};
+use crate::failover::note::{Note, StartReason};
+use crate::failover::time::Timestamp;
+
+impl Exchange {
+    pub(super) fn attempts_left(&self) -> u32 {
+        let used = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX);
+        self.route.rules.attempts.saturating_sub(used)
+    }
+
+    pub(super) fn tried(&self, candidate: CandidateId) -> u32 {
+        let count = self.attempts.iter().filter(|a| a.candidate == candidate).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// Why each candidate could not be started now. While nothing at all can
+    /// be, an open circuit may be probed early: better a probe than a refusal.
+    pub(super) fn bars(&self, now: Timestamp) -> Vec<Option<Bar>> {
+        let ids = (0..).map(CandidateId).take(self.route.candidates.len());
+        let bars: Vec<_> = ids.clone().map(|id| self.bar(id, false, now)).collect();
+        if self.running().next().is_some() || bars.iter().any(Option::is_none) {
+            return bars;
+        }
+        ids.map(|id| self.bar(id, true, now)).collect()
+    }
+
+    fn bar(&self, id: CandidateId, early: bool, now: Timestamp) -> Option<Bar> {
+        let candidate = self.route.candidates.get(id.index())?;
+        if self.tried(id) >= self.route.rules.attempts_per_target || self.attempts_left() == 0 {
+            return Some(Bar::TriedOut);
+        }
+        if self.attempts.iter().any(|a| a.candidate == id && a.is_hopeless()) {
+            return Some(Bar::Hopeless);
+        }
+        candidate.target.bar(self.kind_of_start(id, early), now)
+    }
+
+    fn kind_of_start(&self, id: CandidateId, early: bool) -> Ask {
+        Ask {
+            further: !self.attempts.is_empty(),
+            again: self.tried(id) > 0,
+            beside: self.running().next().is_some(),
+            early,
+        }
+    }
+
+    /// Plans the launches; true if at least one started or still may.
+    pub(super) fn plan(&mut self, launches: Vec<Launch>, now: Timestamp) -> bool {
+        let before = self.attempts.len();
+        let planned = launches.into_iter().map(|launch| Planned {
+            at: now + launch.after,
+            launch,
+            retry: false,
+        });
+        self.planned.extend(planned);
+        self.start_due(now);
+        self.attempts.len() > before || !self.planned.is_empty()
+    }
+
+    /// Starts the planned launches whose time has come; without any under way,
+    /// also the next one planned.
+    pub(super) fn start_due(&mut self, now: Timestamp) {
+        while let Some(index) = self.next_due(now) {
+            let planned = self.planned.remove(index);
+            self.launch(planned, now);
+        }
+    }
+
+    fn next_due(&self, now: Timestamp) -> Option<usize> {
+        let earliest = self.planned.iter().enumerate().min_by_key(|(_, planned)| planned.at);
+        let (index, planned) = earliest?;
+        let under_way = self.attempts.iter().any(|a| !a.is_settled());
+        let brought_forward = !under_way && !planned.retry;
+        (planned.at <= now || brought_forward).then_some(index)
+    }
+
+    fn launch(&mut self, planned: Planned, now: Timestamp) {
+        let candidate = planned.launch.candidate;
+        let started = match self.bars(now).get(candidate.index()).copied().flatten() {
+            Some(bar) => Err(bar),
+            None => self.start(&planned, now),
+        };
+        match started {
+            Ok(pass) => self.started(planned, pass, now),
+            Err(bar) => self.note(Note::Barred { candidate, bar }),
+        }
+    }
+
+    fn start(&self, planned: &Planned, now: Timestamp) -> Result<Pass, Bar> {
+        let id = planned.launch.candidate;
+        let early = self.bar(id, false, now).is_some();
+        let candidate = self.route.candidates.get(id.index()).ok_or(Bar::Hopeless)?;
+        candidate.target.start(self.kind_of_start(id, early), now)
+    }
+
+    fn started(&mut self, planned: Planned, pass: Pass, now: Timestamp) {
+        let attempt = AttemptId(u32::try_from(self.attempts.len()).unwrap_or(u32::MAX));
+        let Planned { launch, retry, .. } = planned;
+        let candidate = launch.candidate;
+        let continues = self.committed.is_some() && self.delivered > 0;
+        let why = match (continues, retry, self.running().next().is_some()) {
+            (true, _, _) => StartReason::Continuation,
+            (_, true, _) => StartReason::Retry,
+            (_, _, true) => StartReason::Hedge,
+            (false, false, false) => StartReason::Selected,
+        };
+        self.note(Note::Started { attempt, candidate, why, probe: pass.is_probe() });
+        self.actions.push(Action::Start(Start {
+            attempt,
+            candidate,
+            continues,
+            edits: launch.edits,
+        }));
+        self.attempts.push(Attempt {
+            candidate,
+            first_token_timeout: launch.first_token_timeout,
+            total_timeout: launch.total_timeout,
+            started: now,
+            phase: Phase::Connect,
+            first_token: None,
+            heard: now,
+            text: 0,
+            continuable: true,
+            finished: false,
+            blocked: false,
+            overflowed: false,
+            continues,
+            exempt: false,
+            checked: false,
+            state: AttemptState::Running,
+            pass: Some(pass),
+        });
+    }
+
+    /// When a running attempt's present time limit runs out; `None` is the deadline.
+    pub(super) fn limit(&self, attempt: &Attempt) -> Option<Timestamp> {
+        if !matches!(attempt.state, AttemptState::Running) {
+            return None;
+        }
+        let rules = &self.route.rules;
+        let total = attempt.total_timeout.map(|length| attempt.started + length);
+        let now = if attempt.finished {
+            Some(attempt.heard + rules.terminator)
+        } else if attempt.blocked {
+            None
+        } else if attempt.phase == Phase::Body {
+            Some(attempt.heard + rules.between_chunks)
+        } else if attempt.exempt {
+            None
+        } else {
+            Some(attempt.started + self.first_limit(attempt))
+        };
+        match (total.filter(|_| !attempt.exempt), now) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// The limit for the first content: of a stream, or of a whole answer.
+    fn first_limit(&self, attempt: &Attempt) -> Duration {
+        let rules = &self.route.rules;
+        let route = if self.call.needs.contains(Features::STREAMING) {
+            rules.first_token + rules.first_token_per_8k * (self.call.input_tokens / 8_000)
+        } else {
+            let candidate = self.route.candidates.get(attempt.candidate.index());
+            candidate.map_or(rules.whole_max, |c| c.target.answer_limit(rules, attempt.started))
+        };
+        // A target that stays silent must leave time for another one.
+        let share = self.deadline.since(attempt.started) / 2;
+        attempt.first_token_timeout.map_or(route, |own| own.min(route)).min(share)
+    }
+
+    /// Ends the attempts whose limit has passed. The last possible attempt is
+    /// exempt from the first-token limit: a slow answer beats none.
+    pub(super) fn enforce_limits(&mut self, now: Timestamp) {
+        let late: Vec<_> = self
+            .running()
+            .filter(|(_, attempt)| self.limit(attempt).is_some_and(|limit| limit <= now))
+            .map(|(id, _)| id)
+            .collect();
+        for id in late {
+            let attempt = &self.attempts[id.index()];
+            if attempt.finished {
+                self.actions.push(Action::Abort(id));
+                self.ended(id, Outcome::Completed, now);
+            } else if attempt.phase < Phase::Body && self.is_last_chance(id, now) {
+                self.attempts[id.index()].exempt = true;
+                self.note(Note::Exempted { attempt: id });
+            } else {
+                let phase = attempt.phase;
+                self.actions.push(Action::Abort(id));
+                self.ended(id, Outcome::TimedOut { phase }, now);
+            }
+        }
+    }
+
+    /// Whether giving this attempt up would leave nothing to try.
+    fn is_last_chance(&self, id: AttemptId, now: Timestamp) -> bool {
+        if !self.planned.is_empty() || self.running().any(|(other, _)| other != id) {
+            return false;
+        }
+        let own = self.attempts[id.index()].candidate;
+        let others = (0..).map(CandidateId).take(self.route.candidates.len());
+        others.filter(|other| *other != own).all(|other| {
+            let bar = self.bar_after(other, now);
+            bar.is_some()
+        })
+    }
+
+    /// The bar for a candidate if the running attempt were given up.
+    fn bar_after(&self, id: CandidateId, now: Timestamp) -> Option<Bar> {
+        if self.attempts_left() == 0 || self.tried(id) >= self.route.rules.attempts_per_target {
+            return Some(Bar::TriedOut);
+        }
+        if self.attempts.iter().any(|a| a.candidate == id && a.is_hopeless()) {
+            return Some(Bar::Hopeless);
+        }
+        let candidate = self.route.candidates.get(id.index())?;
+        if !candidate.facts.offers.contains(self.call.needs.without(Features::PREFILL)) {
+            return Some(Bar::Hopeless);
+        }
+        let ask = Ask { further: true, again: self.tried(id) > 0, beside: false, early: false };
+        candidate.target.bar(ask, now)
+    }
+
+    /// Plans the same target again.
+    pub(super) fn retry(&mut self, id: AttemptId, pause: Duration, now: Timestamp) {
+        let attempt = &self.attempts[id.index()];
+        let launch = Launch {
+            first_token_timeout: attempt.first_token_timeout,
+            total_timeout: attempt.total_timeout,
+            ..Launch::plain(attempt.candidate)
+        };
+        self.note(Note::Waiting { length: pause });
+        self.planned.push(Planned { at: now + pause, launch, retry: true });
+        self.agenda.retain(|matter| *matter != Matter::Select);
+    }
+
+    /// Whether the same target may be tried once more in this call.
+    pub(super) fn may_retry(&self, candidate: CandidateId) -> bool {
+        self.attempts_left() > 0 && self.tried(candidate) < self.route.rules.attempts_per_target
+    }
+}
+
+impl Attempt {
+    pub(super) const fn is_settled(&self) -> bool {
+        matches!(self.state, AttemptState::Settled { .. })
+    }
+
+    /// Whether it failed in a way that the same target cannot mend.
+    fn is_hopeless(&self) -> bool {
+        match &self.state {
+            AttemptState::Settled { failure: Some(failure), .. } => !failure.class.may_pass(),
+            AttemptState::Settled { failure: None, .. }
+            | AttemptState::Running
+            | AttemptState::Ended { .. } => false,
+        }
+    }
+}

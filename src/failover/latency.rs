@@ -1,0 +1,133 @@
+//! How quick a target is: recent samples with percentiles, and the average
+//! that the choice among equals compares.
+
+use std::time::Duration;
+
+use super::time::Timestamp;
+
+const KEPT: u32 = 64;
+/// How long computed percentiles serve before they are computed again.
+const FRESH: Duration = Duration::from_millis(250);
+/// The time after which an old sample has lost two thirds of its weight.
+const DECAY_SECONDS: f64 = 10.0;
+/// What a failure is scored as at the least, in milliseconds: a target that
+/// fails fast must not look quick.
+const FAILURE_MS: f64 = 1_000.0;
+
+/// The last 64 lengths of one kind.
+#[derive(Clone, Debug)]
+pub struct Samples {
+    ring: [u32; KEPT as usize],
+    recorded: u32,
+    computed: Option<(Timestamp, Percentiles)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Percentiles {
+    pub p50: Duration,
+    pub p95: Duration,
+}
+
+impl Default for Samples {
+    fn default() -> Self {
+        Self { ring: [0; KEPT as usize], recorded: 0, computed: None }
+    }
+}
+
+impl Samples {
+    pub fn record(&mut self, length: Duration) {
+        self.ring[(self.recorded % KEPT) as usize] = super::time::millis(length);
+        self.recorded = self.recorded.saturating_add(1);
+        if self.recorded <= 32 {
+            self.computed = None;
+        }
+    }
+
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.recorded.min(KEPT)
+    }
+
+    /// Of the kept samples; at most a quarter second old.
+    pub fn percentiles(&mut self, now: Timestamp) -> Percentiles {
+        if let Some((at, percentiles)) = self.computed
+            && now.since(at) < FRESH
+        {
+            return percentiles;
+        }
+        let percentiles = self.compute();
+        self.computed = Some((now, percentiles));
+        percentiles
+    }
+
+    fn compute(&self) -> Percentiles {
+        let mut sorted = self.ring;
+        let sorted = &mut sorted[..self.count() as usize];
+        if sorted.is_empty() {
+            return Percentiles::default();
+        }
+        sorted.sort_unstable();
+        let at = |percent: usize| {
+            let index = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
+            Duration::from_millis(u64::from(sorted[index]))
+        };
+        Percentiles { p50: at(50), p95: at(95) }
+    }
+}
+
+/// A moving average that jumps to every peak and decays from it (finagle's
+/// "peak EWMA").
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PeakEwma {
+    value_ms: f64,
+    at: Timestamp,
+}
+
+impl PeakEwma {
+    pub fn record(&mut self, length: Duration, now: Timestamp) {
+        let sample = length.as_secs_f64() * 1_000.0;
+        let kept = (-now.since(self.at).as_secs_f64() / DECAY_SECONDS).exp();
+        let blended = self.value_ms * kept + sample * (1.0 - kept);
+        self.value_ms = if sample > self.value_ms { sample } else { blended };
+        self.at = now;
+    }
+
+    /// A failure after this time.
+    pub fn punish(&mut self, elapsed: Duration, now: Timestamp) {
+        let elapsed_ms = elapsed.as_secs_f64() * 1_000.0;
+        let scored = elapsed_ms.max(2.0 * self.value_ms).clamp(FAILURE_MS, 60_000.0);
+        self.record(Duration::from_secs_f64(scored / 1_000.0), now);
+    }
+
+    /// In milliseconds, at least one; decays while nothing is heard.
+    #[must_use]
+    pub fn value(&self, now: Timestamp) -> f64 {
+        let kept = (-now.since(self.at).as_secs_f64() / DECAY_SECONDS).exp();
+        (self.value_ms * kept).max(1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_of_known_samples() {
+        let mut samples = Samples::default();
+        assert_eq!(samples.percentiles(Timestamp::ORIGIN), Percentiles::default());
+        for ms in 1..=20 {
+            samples.record(Duration::from_millis(ms));
+        }
+        let Percentiles { p50, p95 } = samples.percentiles(Timestamp::ORIGIN);
+        assert_eq!((p50.as_millis(), p95.as_millis()), (10, 19));
+    }
+
+    #[test]
+    fn a_fast_failure_looks_slow_and_fades() {
+        let mut ewma = PeakEwma::default();
+        ewma.record(Duration::from_millis(20), Timestamp::ORIGIN);
+        ewma.punish(Duration::from_millis(1), Timestamp::ORIGIN);
+        assert!(ewma.value(Timestamp::ORIGIN) >= FAILURE_MS);
+        assert!(ewma.value(Timestamp::from_millis(60_000)) < 10.0);
+    }
+}
