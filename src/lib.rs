@@ -1,4 +1,6 @@
 //! Backstay: an LLM failover gateway.
 
+pub mod config;
+pub mod dialect;
 pub mod failover;
 pub mod secret;

@@ -1,0 +1,168 @@
+//! The walk through the file, section by section, and what only the whole file
+//! can tell.
+
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+use toml::de::DeTable;
+
+use super::model::{Admin, Client, Config, Server};
+use super::problem::{MAX_PROBLEMS, Problem, Problems, Severity};
+use super::reader::{Environment, Reader, Table};
+use super::secrets::read_at_most;
+use super::source::Source;
+use super::values::{address_in_use_by_both, is_loopback};
+use super::{routes, rules, sections};
+
+/// No configuration is this long; what is, is another file.
+const LARGEST_FILE: usize = 4 * 1024 * 1024;
+
+/// Reads and resolves the file at `path`; relative paths in it begin from its
+/// directory, variables are looked up with `env`.
+pub fn load(path: &Path, env: Environment<'_>) -> Result<Config, Problems> {
+    parse(&read_text(path)?, path, env)
+}
+
+/// Resolves a configuration's text as if it stood at `path`.
+pub fn parse(text: &str, path: &Path, env: Environment<'_>) -> Result<Config, Problems> {
+    let mut source = Source::new(text, path);
+    let (root, faults) = DeTable::parse_recoverable(text);
+    if !faults.is_empty() {
+        // What a broken text means cannot be told: more would be guesswork.
+        return Err(syntax_problems(&mut source, &faults));
+    }
+    let root = root.into_inner();
+    source.hide_secrets(&root);
+    let reader = Reader::new(&source, path, env);
+    resolve(&Table::root(&reader, &root), path)
+}
+
+fn resolve(root: &Table<'_>, path: &Path) -> Result<Config, Problems> {
+    let server_table = root.section("server");
+    let server = sections::server(&server_table);
+    let admin_table = root.section("admin");
+    let admin = sections::admin(&admin_table);
+    let policies = sections::policies(&root.section("policies"));
+    let defaults = rules::defaults(&root.section("rules"));
+    let providers = sections::providers(root, &defaults);
+    let routes = routes::routes(root, &defaults, &providers);
+    let clients = sections::clients(root);
+    root.finish();
+    check_server_exposure(&server_table, &server, &clients, root.has("clients"));
+    if let Some(admin) = &admin {
+        check_admin_exposure(&admin_table, admin);
+        check_listeners_differ(&server_table, &server, &admin_table, admin);
+    }
+    let reader = root.reader;
+    let warnings = reader.verdict()?;
+    Ok(Config {
+        server,
+        admin,
+        policies,
+        providers: sections::usable(providers),
+        routes,
+        clients,
+        warnings,
+        source: path.to_owned(),
+        digest: hex(&Sha256::digest(reader.source.text)),
+        inputs: reader.inputs.take().finalize().into(),
+    })
+}
+
+/// Whoever reaches the listener spends the operator's money.
+fn check_server_exposure(table: &Table<'_>, server: &Server, clients: &[Client], written: bool) {
+    if let (true, false, Some(span)) =
+        (clients.is_empty() && !written, is_loopback(&server.listen), table.span_of("listen"))
+    {
+        table.reader.error(
+            span,
+            "other machines can reach this address, and no [clients] are named: \
+             anyone could use the providers' keys",
+            "add `[clients.NAME] key = { env = \"…\" }`, or listen on 127.0.0.1",
+        );
+    }
+}
+
+/// Whoever reaches the admin listener sees every call and gives commands.
+fn check_admin_exposure(table: &Table<'_>, admin: &Admin) {
+    if let (false, false, Some(span)) =
+        (table.has("token"), is_loopback(&admin.listen), table.span_of("listen"))
+    {
+        table.reader.error(
+            span,
+            "other machines can reach the admin address, and it has no token",
+            "add `token = { env = \"…\" }`, or listen on 127.0.0.1",
+        );
+    }
+}
+
+fn check_listeners_differ(
+    server_table: &Table<'_>,
+    server: &Server,
+    admin_table: &Table<'_>,
+    admin: &Admin,
+) {
+    if address_in_use_by_both(&server.listen, &admin.listen) {
+        // One of them may be a default, which has no place to point at.
+        let written = admin_table.span_of("listen").or_else(|| server_table.span_of("listen"));
+        admin_table.reader.error(
+            written.unwrap_or(0..0),
+            "[server] and [admin] would listen on the same address",
+            format!("[server] has \"{}\", [admin] \"{}\"", server.listen, admin.listen),
+        );
+    }
+}
+
+fn syntax_problems(source: &mut Source<'_>, faults: &[toml::de::Error]) -> Problems {
+    source.hide_suspicious_lines();
+    let problem = |fault: &toml::de::Error| {
+        let (message, remedy) = match fault.message().split_once(", expected ") {
+            Some((message, expected)) => (message, format!("expected {expected}")),
+            None if fault.message() == "duplicate key" => {
+                ("is written twice", "keep one of them".to_owned())
+            }
+            None => (fault.message(), "correct the TOML here".to_owned()),
+        };
+        let span = fault.span().unwrap_or(0..0);
+        source.problem(Severity::Error, span, format!("no TOML: {message}"), remedy)
+    };
+    let mut list: Vec<Problem> = faults.iter().take(MAX_PROBLEMS).map(problem).collect();
+    list.sort_by_key(|problem| problem.span.start);
+    Problems { list, left_off: faults.len().saturating_sub(MAX_PROBLEMS) }
+}
+
+fn read_text(path: &Path) -> Result<String, Problems> {
+    let whole_file = |message: String, remedy: &str| Problems {
+        list: vec![Problem {
+            severity: Severity::Error,
+            file: path.to_owned(),
+            line: 0,
+            column: 0,
+            span: 0..0,
+            excerpt: None,
+            message,
+            remedy: remedy.to_owned(),
+        }],
+        left_off: 0,
+    };
+    match read_at_most(path, LARGEST_FILE) {
+        Ok(Some(bytes)) => String::from_utf8(bytes).map_err(|error| {
+            let read = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = read.iter().filter(|byte| **byte == b'\n').count() + 1;
+            whole_file(format!("is not UTF-8 in line {line}"), "save it as UTF-8")
+        }),
+        Ok(None) => Err(whole_file(
+            "is no file of at most 4 MiB".to_owned(),
+            "name a configuration with --config",
+        )),
+        Err(error) => Err(whole_file(
+            format!("cannot be read: {error}"),
+            "write one with `backstay init`, or name one with --config",
+        )),
+    }
+}
+
+/// Bytes in lower-case hex.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,40 @@
+//! The configuration, `backstay.toml`: as written → as meant, or every problem
+//! with its place and its remedy.
+//!
+//! Owns the file's shape, its defaults and its messages; the watch that reads
+//! it again when it changes; and the text of `backstay check`. Must not know
+//! running state, sockets or wasmtime: whether a policy of a given name exists
+//! is the policy library's knowledge.
+//!
+//! Reading order: [`model`] (what comes out), `load` (the walk), `sections`,
+//! `rules`, `routes` (one table each), `secrets`, `values` (what single values
+//! mean), `reader` (the spanned tree), `source` and [`problem`] (messages).
+
+pub mod check;
+mod load;
+pub mod model;
+pub mod problem;
+mod reader;
+mod routes;
+mod rules;
+mod secrets;
+mod sections;
+mod source;
+mod values;
+pub mod watch;
+
+use std::ffi::OsString;
+
+pub use load::{load, parse};
+pub use model::{Admin, Client, Config, Policies, PolicyLimits, Provider, Route, Server, Target};
+pub use problem::{Problem, Problems, Severity};
+pub use reader::Environment;
+pub use watch::{Watch, watch};
+
+/// What `backstay init` writes: a configuration that explains itself.
+pub const EXAMPLE: &str = include_str!("example.toml");
+
+/// The process's own environment, for [`load`] and [`watch`].
+pub fn environment(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
