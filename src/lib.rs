@@ -3,4 +3,5 @@
 pub mod config;
 pub mod dialect;
 pub mod failover;
+pub mod fake;
 pub mod secret;

@@ -1,0 +1,47 @@
+//! A provider that breaks on purpose, on real sockets: `OpenAI`'s
+//! Chat Completions and Embeddings, healthy or with exactly one fault.
+//!
+//! It owns its sockets down to the last byte, because many faults lie below
+//! HTTP. It knows nothing of the rest of the gateway: a test that compares the
+//! two must not share their mistakes.
+//!
+//! # How a fault is picked
+//!
+//! By the server's [`Behaviour`], or by the model name of a call:
+//! `fault-SPEC` or `any-model!SPEC`, where
+//!
+//! ```text
+//! SPEC = PART *( "+" PART )
+//! PART = NAME [ (":" | "=") ARG *( ":" ARG ) ]
+//! ARG  = KEY "=" VALUE | VALUE          ; a bare VALUE is the first parameter
+//! ```
+//!
+//! for example `fault-429:retry-after=2`, `gpt-x!stall:after=5+words=20`,
+//! `gpt-x!500+once`, `fault-503+flap=3/2`. At most one PART names a fault; the
+//! others say how a healthy answer looks and when the fault strikes. A SPEC in
+//! a model name starts from the server's settings. [`FAULTS`] lists all parts.
+//!
+//! # What a healthy answer is
+//!
+//! [`answer`]`(last user message, words)`: the same from every provider and
+//! model, so that a test can check the whole of it, and every continuation.
+
+mod answer;
+mod behaviour;
+mod connection;
+mod door;
+mod error_body;
+mod grammar;
+mod http;
+mod log;
+mod question;
+mod reply;
+mod script;
+mod server;
+mod stream;
+
+pub use answer::{DEFAULT_WORDS, answer};
+pub use behaviour::{Behaviour, Continues};
+pub use grammar::{FAULTS, SpecError};
+pub use log::{Counts, Seen};
+pub use server::{Options, Server};

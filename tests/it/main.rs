@@ -1,0 +1,3 @@
+//! Integration tests, on real sockets, one module an area.
+
+mod fake;
