@@ -50,7 +50,8 @@ impl Behaviour {
     /// The wait before the headers of the call with this number.
     pub(super) fn latency_at(&self, call: u64, seed: u64) -> Duration {
         let (base, jitter) = self.latency;
-        if jitter.is_zero() { base } else { base + jitter.mul_f64(uniform(seed, call)) }
+        // Another sequence than that of the faults, or the fast calls would be the failing ones.
+        if jitter.is_zero() { base } else { base + jitter.mul_f64(uniform(!seed, call)) }
     }
 }
 

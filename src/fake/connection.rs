@@ -1,6 +1,7 @@
 //! One accepted connection: reads requests, has answers decided, performs them
 //! byte by byte, and notices when the peer has gone.
 
+use std::fmt::Write as _;
 use std::future::{Future, pending};
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,10 +87,10 @@ async fn converse(
             Err(ReadError::Invalid(problem)) => {
                 script.clear(true);
                 reply::error(&mut script, &invalid_request(400, "bad_request", problem));
-                return perform(&mut script, &mut reader, &mut writer, &mut inbox).await;
+                return perform(&script, &mut reader, &mut writer, &mut inbox).await;
             }
         };
-        let after = perform(&mut script, &mut reader, &mut writer, &mut inbox).await;
+        let after = perform(&script, &mut reader, &mut writer, &mut inbox).await;
         match after {
             After::PeerGone => provider.log.gone(&seen, now()),
             After::NextRequest | After::Close | After::Reset => provider.log.ended(&seen, now()),
@@ -112,6 +113,8 @@ fn decide(
     let now = now();
     let mut seen = Seen::new(request, connection, number, now);
     script.clear(!request.keep_alive);
+    // A String takes any write.
+    let _infallible = write!(script.request_id, "req-{}-{number}", provider.name);
     let asked = Asked::of(request);
     asked.model().clone_into(&mut seen.model);
     seen.stream = asked.stream();
@@ -141,7 +144,7 @@ fn decide(
 
 /// Writes the script and does what comes after the last byte.
 async fn perform(
-    script: &mut Script,
+    script: &Script,
     reader: &mut ReadHalf<'_>,
     writer: &mut WriteHalf<'_>,
     inbox: &mut BytesMut,
@@ -201,8 +204,8 @@ async fn unless_gone(
     }
 }
 
-/// Ends when the peer has closed or reset the connection. What it sends in the
-/// meantime is kept; once that is too much, its going is not noticed here.
+/// Ends when the peer has closed (even half) or reset the connection. What it
+/// sends in the meantime is kept; once that is too much, its going is not noticed here.
 async fn gone(reader: &mut ReadHalf<'_>, inbox: &mut BytesMut) {
     while inbox.len() < MAX_INBOX_BYTES {
         match reader.read_buf(inbox).await {

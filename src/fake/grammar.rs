@@ -2,13 +2,14 @@
 //! errors that name the remedy. Pure.
 
 use std::str::FromStr;
-use std::time::Duration;
-
-use bytesize::ByteSize;
 
 use super::behaviour::{
-    Behaviour, BodyFault, Bulk, ConnectionFault, ContentFault, Continues, Fault, Hint, Rejection,
+    Behaviour, BodyFault, Bulk, ConnectionFault, ContentFault, Fault, Hint, Rejection,
     RejectionKind, SlowFault, StreamFault, When,
+};
+use super::part::{
+    Part, Problem, bounded, continues, duration, flap, latency, number, on_or_off, share, status,
+    stays_open, wrong,
 };
 
 /// All parts of a behaviour: name, parameters with their defaults, effect.
@@ -81,13 +82,8 @@ pub const FAULTS: &[(&str, &str, &str)] = &[
 const HINTS: &str = "retry-after=S:retry-after-ms=MS:retry-after-date=30s:reset=1m30s";
 const AFTER: &str = "after=3";
 
-const DEFAULT_AFTER: usize = 3;
-const DEFAULT_EVERY: Duration = Duration::from_millis(50);
-const DEFAULT_SLOWNESS: Duration = Duration::from_secs(3);
 const DEFAULT_ERROR_BYTES: usize = 10_000_000;
 const DEFAULT_HEADER_BYTES: usize = 256 * 1024;
-/// A fake answer is held in memory as a whole.
-const MAX_BYTES: usize = 64 * 1024 * 1024;
 const MAX_WORDS: usize = 100_000;
 
 /// A behaviour that cannot be understood; the text lists what can be written.
@@ -181,107 +177,6 @@ pub(super) fn spec_in(model: &str) -> Option<&str> {
     model.split_once('!').map(|(_, spec)| spec).or_else(|| model.strip_prefix("fault-"))
 }
 
-/// What is wrong with a part.
-#[derive(Debug, thiserror::Error)]
-enum Problem {
-    #[error("no such fault or setting")]
-    Unknown,
-    #[error("a behaviour has one fault at most")]
-    SecondFault,
-    #[error("no parameter \"{0}\" here; it takes {1}")]
-    Parameter(String, String),
-    #[error("needs {0}")]
-    Missing(&'static str),
-    #[error("\"{value}\" is not {expected}")]
-    Value { value: String, expected: &'static str },
-}
-
-/// One part of a specification, taken apart but not understood.
-struct Part<'a> {
-    name: &'a str,
-    bare: Option<&'a str>,
-    named: Vec<(&'a str, &'a str)>,
-}
-
-impl<'a> Part<'a> {
-    fn of(text: &'a str) -> Self {
-        let text = text.trim();
-        let (name, arguments) = match text.find([':', '=']) {
-            Some(position) => (&text[..position], Some(&text[position + 1..])),
-            None => (text, None),
-        };
-        let mut part = Self { name, bare: None, named: Vec::new() };
-        for argument in arguments.into_iter().flat_map(|arguments| arguments.split(':')) {
-            match argument.split_once('=') {
-                Some(pair) => part.named.push(pair),
-                None => part.bare = Some(argument),
-            }
-        }
-        part
-    }
-
-    /// The parameter with this name; the bare value if it is the first one.
-    fn get(&self, name: &str, first: bool) -> Option<&'a str> {
-        let named = self.named.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
-        named.or(if first { self.bare } else { None })
-    }
-
-    /// Fails unless all parameters are among `known`.
-    fn only(&self, known: &[&str]) -> Result<(), Problem> {
-        match self.named.iter().find(|(key, _)| !known.contains(key)) {
-            None => Ok(()),
-            Some((key, _)) if known.is_empty() => {
-                Err(Problem::Parameter((*key).to_owned(), "none by name".to_owned()))
-            }
-            Some((key, _)) => Err(Problem::Parameter((*key).to_owned(), known.join(", "))),
-        }
-    }
-
-    fn after(&self) -> Result<usize, Problem> {
-        self.only(&["after"])?;
-        self.get("after", true).map_or(Ok(DEFAULT_AFTER), number)
-    }
-
-    fn every(&self, known: &[&str]) -> Result<Duration, Problem> {
-        self.only(known)?;
-        let every = self.get("every", true).map_or(Ok(DEFAULT_EVERY), duration)?;
-        Ok(every.max(Duration::from_millis(1)))
-    }
-
-    fn delay(&self) -> Result<Duration, Problem> {
-        self.only(&["delay"])?;
-        self.get("delay", true).map_or(Ok(DEFAULT_SLOWNESS), duration)
-    }
-
-    fn size(&self, known: &[&str], default: usize) -> Result<usize, Problem> {
-        self.only(known)?;
-        self.get("size", true).map_or(Ok(default), size)
-    }
-
-    fn status(&self) -> Result<RejectionKind, Problem> {
-        match self.get("status", false) {
-            None => Ok(RejectionKind::Status(500)),
-            Some(value) => status(value).ok_or_else(|| wrong(value, "a status from 400 to 599")),
-        }
-    }
-
-    fn hint(&self) -> Result<Hint, Problem> {
-        self.only(&["retry-after", "retry-after-ms", "retry-after-date", "reset"])?;
-        let header = |name, value: &str| Ok(Hint::Header(name, value.to_owned()));
-        if let Some(value) = self.get("retry-after", true) {
-            header("retry-after", value)
-        } else if let Some(value) = self.get("retry-after-ms", false) {
-            header("retry-after-ms", value)
-        } else if let Some(value) = self.get("reset", false) {
-            header("x-ratelimit-reset-requests", value)
-        } else if let Some(value) = self.get("retry-after-date", false) {
-            Ok(Hint::Date(duration(value)?))
-        } else {
-            Ok(Hint::None)
-        }
-    }
-}
-
 fn fault(part: &Part<'_>) -> Result<Fault, Problem> {
     if let Some(kind) = rejection_kind(part.name) {
         let rejection = Rejection { kind, hint: part.hint()?, bulk: Bulk::Plain };
@@ -309,20 +204,6 @@ fn rejection_kind(name: &str) -> Option<RejectionKind> {
         "quota" => RejectionKind::Quota,
         "overloaded" => RejectionKind::Overloaded,
         name => return status(name),
-    })
-}
-
-fn status(text: &str) -> Option<RejectionKind> {
-    Some(match text.parse().ok()? {
-        400 => RejectionKind::BadRequest,
-        401 => RejectionKind::Unauthorized,
-        402 => RejectionKind::Payment,
-        403 => RejectionKind::Forbidden,
-        404 => RejectionKind::ModelNotFound,
-        429 => RejectionKind::RateLimited,
-        529 => RejectionKind::Overloaded,
-        status @ 400..=599 => RejectionKind::Status(status),
-        _ => return None,
     })
 }
 
@@ -391,84 +272,10 @@ fn padded(kind: RejectionKind, bulk: Bulk) -> Fault {
     Fault::Rejection(Rejection { kind, hint: Hint::None, bulk })
 }
 
-fn stays_open(part: &Part<'_>) -> Result<bool, Problem> {
-    part.only(&["end"])?;
-    match part.get("end", true) {
-        None | Some("close") => Ok(false),
-        Some("open") => Ok(true),
-        Some(value) => Err(wrong(value, "close or open")),
-    }
-}
-
-fn wrong(value: &str, expected: &'static str) -> Problem {
-    Problem::Value { value: value.to_owned(), expected }
-}
-
-fn number<T: FromStr>(value: &str) -> Result<T, Problem> {
-    value.parse().map_err(|_| wrong(value, "a whole number"))
-}
-
-fn bounded(value: usize, limit: usize) -> Result<usize, Problem> {
-    if value <= limit { Ok(value) } else { Err(wrong(&value.to_string(), "small enough")) }
-}
-
-fn duration(value: &str) -> Result<Duration, Problem> {
-    let expected = "a duration with a unit, as in \"300ms\", \"2s\" or \"1h\"";
-    humantime::parse_duration(value).map_err(|_| wrong(value, expected))
-}
-
-fn size(value: &str) -> Result<usize, Problem> {
-    let expected = "a size up to 64MiB, as in \"10MB\"";
-    let size = value.parse::<ByteSize>().map_err(|_| wrong(value, expected))?;
-    usize::try_from(size.as_u64())
-        .ok()
-        .filter(|bytes| *bytes <= MAX_BYTES)
-        .ok_or_else(|| wrong(value, expected))
-}
-
-fn share(value: &str) -> Result<f64, Problem> {
-    let share = value.parse().ok().filter(|share| (0.0..=1.0).contains(share));
-    share.ok_or_else(|| wrong(value, "a share from 0 to 1"))
-}
-
-fn flap(value: &str) -> Result<When, Problem> {
-    let expected = "calls as in \"3/2\", or times as in \"5s/5s\"";
-    let (ok, bad) = value.split_once('/').ok_or_else(|| wrong(value, expected))?;
-    if let (Ok(ok), Ok(bad)) = (ok.parse::<u32>(), bad.parse::<u32>()) {
-        return Ok(When::FlapCalls { ok: u64::from(ok), bad: u64::from(bad) });
-    }
-    match (humantime::parse_duration(ok), humantime::parse_duration(bad)) {
-        (Ok(ok), Ok(bad)) => Ok(When::FlapTime { ok, bad }),
-        (Ok(_) | Err(_), _) => Err(wrong(value, expected)),
-    }
-}
-
-fn latency(value: &str) -> Result<(Duration, Duration), Problem> {
-    match value.split_once('~') {
-        Some((base, jitter)) => Ok((duration(base)?, duration(jitter)?)),
-        None => Ok((duration(value)?, Duration::ZERO)),
-    }
-}
-
-fn on_or_off(value: &str) -> Result<bool, Problem> {
-    match value {
-        "on" => Ok(true),
-        "off" => Ok(false),
-        _ => Err(wrong(value, "on or off")),
-    }
-}
-
-fn continues(value: &str) -> Result<Continues, Problem> {
-    match value {
-        "exact" => Ok(Continues::Exact),
-        "restart" => Ok(Continues::Restart),
-        "overlap" => Ok(Continues::Overlap),
-        _ => Err(wrong(value, "exact, restart or overlap")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn default_with(change: impl FnOnce(&mut Behaviour)) -> Behaviour {

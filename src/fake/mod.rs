@@ -28,17 +28,21 @@
 
 mod answer;
 mod behaviour;
+mod call;
 mod connection;
 mod door;
+mod embeddings;
 mod error_body;
 mod grammar;
 mod http;
 mod log;
+mod part;
 mod question;
 mod reply;
 mod script;
 mod server;
 mod stream;
+mod whole;
 
 pub use answer::{DEFAULT_WORDS, answer};
 pub use behaviour::{Behaviour, Continues};

@@ -16,6 +16,8 @@ pub(super) struct Script {
     pub body: Vec<u8>,
     /// Whether the peer asked for the connection to be closed afterwards.
     pub closes: bool,
+    /// Sent with every answer unless empty.
+    pub request_id: String,
     /// Bytes of a header without a meaning; none if zero.
     pub padding: usize,
 }
@@ -58,6 +60,7 @@ impl Script {
         self.end = if closes { End::Close } else { End::KeepAlive };
         self.closes = closes;
         self.padding = 0;
+        self.request_id.clear();
     }
 
     pub fn pause(&mut self, length: Duration) {
@@ -82,6 +85,9 @@ impl Script {
         put(out, format_args!("content-type: {content_type}\r\n"));
         for (name, value) in headers {
             put(out, format_args!("{name}: {value}\r\n"));
+        }
+        if !self.request_id.is_empty() {
+            put(out, format_args!("x-request-id: {}\r\n", self.request_id));
         }
         if self.padding > 0 {
             out.extend_from_slice(b"x-padding: ");

@@ -29,7 +29,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 pub struct Options {
     /// Port 0 picks a free one.
     pub addr: SocketAddr,
-    /// Shown in ids, in `system_fingerprint` and in the list of models.
+    /// Shown in ids, in `system_fingerprint` and in the list of models. Other
+    /// characters than ASCII letters, digits, `-`, `_` and `.` are left out.
     pub name: String,
     pub behaviour: Behaviour,
     /// Calls with another key are answered with 401.
@@ -76,8 +77,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds and begins to accept, on the current tokio runtime. The name must
-    /// be fit for a header and a JSON string.
+    /// Binds and begins to accept, on the current tokio runtime.
     ///
     /// # Errors
     /// If the address cannot be bound.

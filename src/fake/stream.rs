@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::answer::pieces;
 use super::behaviour::{ContentFault, StreamFault};
+use super::call::Call;
 use super::error_body::overloaded;
-use super::reply::Call;
 use super::script::{End, Framing, Script, chunk_into, put, put_json};
 
 const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
@@ -143,12 +143,7 @@ fn identity(call: &Call<'_>) -> Vec<u8> {
 
 impl<'a> Stream<'a> {
     fn open(script: &'a mut Script, call: &'a Call<'a>) -> Self {
-        script.head_with(
-            200,
-            EVENT_STREAM,
-            Framing::Chunked,
-            &[("cache-control", "no-cache"), ("x-request-id", &call.request_id())],
-        );
+        script.head_with(200, EVENT_STREAM, Framing::Chunked, &[("cache-control", "no-cache")]);
         Self { script, call, prefix: identity(call), framed: true }
     }
 

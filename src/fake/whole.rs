@@ -1,0 +1,137 @@
+//! Whole answers, healthy and broken, as scripts. Decides; performs nothing.
+
+use std::time::Duration;
+
+use super::answer::pieces;
+use super::behaviour::{BodyFault, ContentFault, Fault, SlowFault, StreamFault};
+use super::call::{Call, Message};
+use super::error_body::{ErrorBody, overloaded};
+use super::reply::error;
+use super::script::{End, Framing, Script, chunk_into};
+
+const PAGE: &[u8] = b"<!DOCTYPE html>\n<html><head><title>Bad gateway</title></head>\
+    <body><h1>Bad gateway</h1><p>The origin did not answer.</p></body></html>\n";
+
+/// A whole answer to a chat request.
+pub(super) fn whole_chat(script: &mut Script, mut call: Call<'_>, fault: &Fault) {
+    let words = |after: usize| pieces(call.text).take(after).map(str::len).sum::<usize>();
+    let arguments = call.tool_arguments();
+    let message = match fault {
+        Fault::Content(ContentFault::Empty) => {
+            call.text = "";
+            Message::Text("")
+        }
+        Fault::Content(ContentFault::Filtered { after }) => {
+            call.finish = "content_filter";
+            Message::Text(&call.text[..words(*after)])
+        }
+        Fault::Content(ContentFault::Length { after }) => {
+            call.finish = "length";
+            Message::Text(&call.text[..words(*after)])
+        }
+        Fault::Content(ContentFault::ToolCalls) => {
+            call.finish = "tool_calls";
+            Message::ToolCall { arguments: &arguments }
+        }
+        Fault::Content(ContentFault::ToolCut { .. }) => {
+            call.finish = "tool_calls";
+            Message::ToolCall { arguments: &arguments[..arguments.len() / 2] }
+        }
+        Fault::Content(
+            ContentFault::WrongJson | ContentFault::WrongSchema | ContentFault::DoubleFinish,
+        )
+        | Fault::None
+        | Fault::Connection(_)
+        | Fault::Rejection(_)
+        | Fault::Slow(_)
+        | Fault::Body(_)
+        | Fault::Stream(_) => Message::Text(call.text),
+    };
+    call.put_whole(&mut script.body, message);
+    whole(script, fault);
+}
+
+/// The whole answer in `script.body`, framed as the fault wants it.
+pub(super) fn whole(script: &mut Script, fault: &Fault) {
+    match fault {
+        Fault::None | Fault::Connection(_) | Fault::Rejection(_) | Fault::Content(_) => {
+            script.json(200);
+        }
+        Fault::Slow(SlowFault::First(delay) | SlowFault::Whole(delay)) => {
+            script.pause(*delay);
+            script.json(200);
+        }
+        Fault::Body(fault) => odd_body(script, *fault),
+        Fault::Stream(fault) => broken_body(script, *fault),
+    }
+}
+
+fn odd_body(script: &mut Script, fault: BodyFault) {
+    match fault {
+        BodyFault::ErrorBody => error_with_200(script),
+        BodyFault::Empty => script.head(200, "application/json", Framing::Length(0)),
+        BodyFault::Html { status } => {
+            script.head(status, "text/html; charset=utf-8", Framing::Length(PAGE.len()));
+            script.bytes.extend_from_slice(PAGE);
+        }
+        BodyFault::Short => half(script, End::Close),
+        BodyFault::TruncatedJson => truncated(script),
+        BodyFault::JsonForStream => script.json(200),
+    }
+}
+
+/// A whole answer that breaks in the way nearest to that of a stream.
+fn broken_body(script: &mut Script, fault: StreamFault) {
+    match fault {
+        StreamFault::CutReset { .. } => half(script, End::Reset),
+        StreamFault::CutFin { .. } => half(script, End::Close),
+        StreamFault::Stall { .. } => half(script, End::Silence),
+        StreamFault::CutClean { .. } => truncated(script),
+        StreamFault::Malformed { .. } => {
+            let middle = script.body.len() / 2;
+            script.body.splice(middle..middle, *b"\"}{,");
+            script.json(200);
+        }
+        StreamFault::BadChunking { .. } => {
+            script.head(200, "application/json", Framing::Chunked);
+            script.body.truncate(script.body.len() / 2);
+            script.chunk();
+            script.bytes.extend_from_slice(b"zz\r\nnot a chunk\r\n");
+            script.end = End::Close;
+        }
+        StreamFault::ErrorEvent { .. } => error_with_200(script),
+        StreamFault::NoDone { .. } => script.json(200),
+        StreamFault::Empty => script.head(200, "application/json", Framing::Length(0)),
+        // Blank lines: how some providers keep a waiting connection alive.
+        StreamFault::Comments { every } => endless(script, b"\n", every),
+        StreamFault::Trickle { every } => {
+            script.body.truncate(script.body.len() / 2);
+            endless(script, b" more", every);
+        }
+    }
+}
+
+fn error_with_200(script: &mut Script) {
+    error(script, &ErrorBody { status: 200, json: overloaded().json });
+}
+
+fn half(script: &mut Script, end: End) {
+    script.head(200, "application/json", Framing::Length(script.body.len()));
+    script.bytes.extend_from_slice(&script.body[..script.body.len() / 2]);
+    script.end = end;
+}
+
+fn truncated(script: &mut Script) {
+    script.body.truncate(script.body.len() / 2);
+    script.json(200);
+}
+
+fn endless(script: &mut Script, content: &[u8], every: Duration) {
+    script.head(200, "application/json", Framing::Chunked);
+    if content != b"\n" {
+        script.chunk();
+    }
+    let mut bytes = Vec::new();
+    chunk_into(&mut bytes, content);
+    script.end = End::Repeat { bytes, every };
+}
