@@ -76,7 +76,8 @@ fn route_heading(route: &Route) -> String {
         Hold::All => "the whole answer".to_owned(),
     };
     format!(
-        "route \"{}\": policy {}, deadline {}, {} attempts; a broken stream {rescue}; held back: {hold}\n",
+        "route \"{}\": policy {}, deadline {}, {} attempts; a broken stream {rescue}; \
+         held back: {hold}\n",
         route.name,
         route.policy,
         show_time(rules.deadline),
@@ -107,7 +108,7 @@ fn target_line(target: &Target) -> String {
 fn fates(route: &Route, outcome: &dyn Fn(&Route, FailureClass) -> Fate) -> String {
     let mut table = Table::new();
     table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .load_style(presets::ASCII_MARKDOWN)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(WIDTH)
         .set_header([
@@ -134,7 +135,8 @@ mod tests {
     fn every_route_and_class_has_a_row() {
         let text = "[providers.a]\ndialect = \"openai\"\nbase_url = \"http://127.0.0.1:1\"\n\
                     [routes.one]\ntargets = [{ provider = \"a\", model = \"m\" }]\n\
-                    [routes.two]\ntargets = [{ provider = \"a\", model = \"n\", max_concurrency = 3 }]\n";
+                    [routes.two]\ntargets = [{ provider = \"a\", model = \"n\", \
+                    max_concurrency = 3 }]\n";
         let config = crate::config::parse(text, Path::new("backstay.toml"), &|_| None).unwrap();
         let report = report(&config, &|route, class| Fate {
             counts: format!("{}:{}", route.name, class.label()),

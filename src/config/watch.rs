@@ -2,7 +2,7 @@
 //!
 //! Every event of the file system is only a hint to look: what counts is
 //! whether the file reads differently. So editors that rename over the file,
-//! ConfigMaps that swap a symlink, network file systems without events and
+//! volumes that swap a symlink (Kubernetes), network file systems without events and
 //! secrets that live in other files are all the same case. Owns one thread;
 //! must not know what a new configuration is used for.
 
@@ -182,5 +182,194 @@ where
 
     fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::sync::Mutex;
+    use std::sync::mpsc::channel;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// Long enough for any machine; only a failing test waits for it.
+    const PATIENCE: Duration = Duration::from_secs(20);
+    const SETTLE: Duration = Duration::from_millis(50);
+    const ONLY_EVENTS: Pace = Pace { poll: Duration::from_hours(1), settle: SETTLE };
+    const ONLY_POLLS: Pace = Pace { poll: Duration::from_millis(10), settle: SETTLE };
+
+    /// A good configuration that can be told by its port.
+    fn good(port: u16) -> String {
+        format!(
+            "[server]\nlisten = \"127.0.0.1:{port}\"\n[providers.a]\ndialect = \"openai\"\n\
+             base_url = \"http://127.0.0.1:1\"\napi_key = {{ file = \"key\" }}\n\
+             [routes.r]\ntargets = [{{ provider = \"a\", model = \"m\" }}]\n"
+        )
+    }
+
+    const BAD: &str = "[server]\nlisten = 1\n";
+
+    struct Scene {
+        directory: TempDir,
+        changes: Receiver<Result<Config, Problems>>,
+        _watch: Watch,
+    }
+
+    impl Scene {
+        fn new(pace: Pace, prepare: impl FnOnce(&Path)) -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            fs::write(directory.path().join("key"), "first").unwrap();
+            prepare(directory.path());
+            let file = directory.path().join("backstay.toml");
+            let config = load(&file, &|_| None).unwrap();
+            let (report, changes) = channel();
+            let on_change = move |read| report.send(read).unwrap();
+            let watch = watch_at(pace, &config, |_: &str| None, on_change).unwrap();
+            Self { directory, changes, _watch: watch }
+        }
+
+        fn plain(pace: Pace) -> Self {
+            Self::new(pace, |at| fs::write(at.join("backstay.toml"), good(1)).unwrap())
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.directory.path().join(name)
+        }
+
+        /// The next change: the port of a good one, or what is wrong.
+        fn next(&self) -> Result<String, String> {
+            match self.changes.recv_timeout(PATIENCE).expect("no change was reported") {
+                Ok(config) => Ok(config.server.listen),
+                Err(problems) => Err(problems.to_string()),
+            }
+        }
+
+        fn expect_port(&self, port: u16) {
+            assert_eq!(self.next(), Ok(format!("127.0.0.1:{port}")));
+        }
+
+        fn expect_problem(&self, part: &str) {
+            let said = self.next().unwrap_err();
+            assert!(said.contains(part), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_change_in_place_is_seen() {
+        for pace in [ONLY_EVENTS, ONLY_POLLS] {
+            let scene = Scene::plain(pace);
+            fs::write(scene.path("backstay.toml"), good(2)).unwrap();
+            scene.expect_port(2);
+        }
+    }
+
+    #[test]
+    fn a_rename_over_the_file_is_seen() {
+        for pace in [ONLY_EVENTS, ONLY_POLLS] {
+            let scene = Scene::plain(pace);
+            for port in [2, 3] {
+                fs::write(scene.path("new"), good(port)).unwrap();
+                fs::rename(scene.path("new"), scene.path("backstay.toml")).unwrap();
+                scene.expect_port(port);
+            }
+        }
+    }
+
+    #[test]
+    fn a_symlink_swap_as_of_a_configmap_is_seen() {
+        for pace in [ONLY_EVENTS, ONLY_POLLS] {
+            let scene = Scene::new(pace, |at| {
+                for port in [1, 2] {
+                    let version = at.join(format!("..{port}"));
+                    fs::create_dir(&version).unwrap();
+                    fs::write(version.join("backstay.toml"), good(port)).unwrap();
+                }
+                symlink("..1", at.join("..data")).unwrap();
+                symlink("..data/backstay.toml", at.join("backstay.toml")).unwrap();
+            });
+            symlink("..2", scene.path("..data_tmp")).unwrap();
+            fs::rename(scene.path("..data_tmp"), scene.path("..data")).unwrap();
+            scene.expect_port(2);
+        }
+    }
+
+    #[test]
+    fn a_bad_file_is_reported_once_and_a_good_one_follows() {
+        let scene = Scene::plain(ONLY_POLLS);
+        fs::write(scene.path("backstay.toml"), BAD).unwrap();
+        scene.expect_problem("`listen` must be an address");
+        fs::write(scene.path("backstay.toml"), good(2)).unwrap();
+        scene.expect_port(2);
+    }
+
+    #[test]
+    fn a_deleted_file_is_reported_once_and_may_come_back() {
+        let scene = Scene::plain(ONLY_POLLS);
+        fs::remove_file(scene.path("backstay.toml")).unwrap();
+        scene.expect_problem("cannot be read");
+        fs::write(scene.path("new"), good(2)).unwrap();
+        fs::rename(scene.path("new"), scene.path("backstay.toml")).unwrap();
+        scene.expect_port(2);
+    }
+
+    #[test]
+    fn a_changed_secret_is_seen_though_the_file_is_the_same() {
+        let scene = Scene::plain(ONLY_POLLS);
+        fs::write(scene.path("new"), "second").unwrap();
+        fs::rename(scene.path("new"), scene.path("key")).unwrap();
+        let changed = scene.changes.recv_timeout(PATIENCE).unwrap().unwrap();
+        let key = changed.providers["a"].api_key.as_ref().unwrap();
+        assert!(key.matches(b"second"));
+    }
+
+    #[test]
+    fn the_same_text_again_is_no_change() {
+        let scene = Scene::plain(ONLY_EVENTS);
+        fs::write(scene.path("new"), good(1)).unwrap();
+        fs::rename(scene.path("new"), scene.path("backstay.toml")).unwrap();
+        fs::write(scene.path("new"), good(2)).unwrap();
+        fs::rename(scene.path("new"), scene.path("backstay.toml")).unwrap();
+        scene.expect_port(2);
+    }
+
+    /// The first reading of a changed file finds half of it. The variable is
+    /// looked up while that reading is under way, which is when the writer
+    /// goes on.
+    #[test]
+    fn a_file_that_is_still_written_is_not_believed() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("backstay.toml");
+        let with_variable = |port| good(port).replace("file = \"key\"", "env = \"KEY\"");
+        fs::write(&file, with_variable(1)).unwrap();
+        let config = load(&file, &|_| Some("key".into())).unwrap();
+        // Written before the watch begins: the renaming is to be the only hint.
+        fs::write(directory.path().join("new"), with_variable(2)).unwrap();
+        let rest = Arc::new(Mutex::new(None::<String>));
+        let (writer, path) = (Arc::clone(&rest), file.clone());
+        let env = move |_: &str| {
+            if let Some(text) = writer.lock().unwrap().take() {
+                fs::write(&path, text).unwrap();
+            }
+            Some(OsString::from("key"))
+        };
+        let (report, changes) = channel();
+        let on_change = move |read: Result<Config, Problems>| report.send(read).unwrap();
+        let _watch = watch_at(ONLY_EVENTS, &config, env, on_change).unwrap();
+        *rest.lock().unwrap() = Some(with_variable(3));
+        fs::rename(directory.path().join("new"), &file).unwrap();
+        let first = changes.recv_timeout(PATIENCE).unwrap().unwrap();
+        assert_eq!(first.server.listen, "127.0.0.1:3");
+    }
+
+    #[test]
+    fn dropping_the_watch_ends_its_thread() {
+        let scene = Scene::plain(ONLY_EVENTS);
+        let Scene { directory: _directory, changes, _watch: watch } = scene;
+        drop(watch);
+        assert!(changes.recv().is_err(), "the callback is gone with its thread");
     }
 }
