@@ -6,12 +6,13 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 use toml::de::DeTable;
 
+use super::address::{address_in_use_by_both, is_loopback};
 use super::model::{Admin, Client, Config, Server};
 use super::problem::{MAX_PROBLEMS, Problem, Problems, Severity};
 use super::reader::{Environment, Reader, Table};
 use super::secrets::read_at_most;
 use super::source::Source;
-use super::values::{address_in_use_by_both, is_loopback};
+
 use super::{routes, rules, sections};
 
 /// No configuration is this long; what is, is another file.
@@ -119,12 +120,12 @@ fn syntax_problems(source: &mut Source<'_>, faults: &[toml::de::Error]) -> Probl
         let (message, remedy) = match fault.message().split_once(", expected ") {
             Some((message, expected)) => (message, format!("expected {expected}")),
             None if fault.message() == "duplicate key" => {
-                ("is written twice", "keep one of them".to_owned())
+                ("the key is written twice", "keep one of them".to_owned())
             }
             None => (fault.message(), "correct the TOML here".to_owned()),
         };
         let span = fault.span().unwrap_or(0..0);
-        source.problem(Severity::Error, span, format!("no TOML: {message}"), remedy)
+        source.problem(Severity::Error, span, format!("invalid TOML: {message}"), remedy)
     };
     let mut list: Vec<Problem> = faults.iter().take(MAX_PROBLEMS).map(problem).collect();
     list.sort_by_key(|problem| problem.span.start);
@@ -148,7 +149,7 @@ fn read_text(path: &Path) -> Result<String, Problems> {
     match read_at_most(path, LARGEST_FILE) {
         Ok(Some(bytes)) => String::from_utf8(bytes).map_err(|error| {
             let read = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = read.iter().filter(|byte| **byte == b'\n').count() + 1;
+            let line = read.split(|byte| *byte == b'\n').count();
             whole_file(format!("is not UTF-8 in line {line}"), "save it as UTF-8")
         }),
         Ok(None) => Err(whole_file(
@@ -164,5 +165,10 @@ fn read_text(path: &Path) -> Result<String, Problems> {
 
 /// Bytes in lower-case hex.
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -7,10 +7,12 @@
 //! is the policy library's knowledge.
 //!
 //! Reading order: [`model`] (what comes out), `load` (the walk), `sections`,
-//! `rules`, `routes` (one table each), `secrets`, `values` (what single values
-//! mean), `reader` (the spanned tree), `source` and [`problem`] (messages).
+//! `rules`, `routes` (one table each), `secrets`, `values`, `address`, `json` (what
+//! single values mean), `reader` (the spanned tree), `source` and [`problem`] (messages).
 
+mod address;
 pub mod check;
+mod json;
 mod load;
 pub mod model;
 pub mod problem;

@@ -172,7 +172,7 @@ impl<'a> Table<'a> {
         self.table(key).unwrap_or_else(absent)
     }
 
-    /// A table of tables whose names the operator chooses.
+    /// A table of tables whose names the operator chooses, in the file's order.
     pub fn named_tables(&self, key: &'static str) -> Vec<(Found<&'a str>, Table<'a>)> {
         let Some(outer) = self.table(key) else { return Vec::new() };
         let mut tables = Vec::new();
@@ -181,6 +181,7 @@ impl<'a> Table<'a> {
             let path = join(&outer.path, found.value);
             tables.extend(self.as_table(path, value, found.value).map(|table| (found, table)));
         }
+        tables.sort_by_key(|(name, _)| name.span.start);
         tables
     }
 
@@ -209,7 +210,7 @@ impl<'a> Table<'a> {
     /// Refuses a key that has its place elsewhere.
     pub fn belongs_elsewhere(&self, key: &'static str, place: &str) {
         if let Some((written, _)) = self.entries.and_then(|entries| entries.get_key_value(key)) {
-            self.known.borrow_mut().push(key);
+            self.refused.borrow_mut().push(key);
             let message = format!("`{key}` has no place in {}", self.label());
             self.reader.error(written.span(), message, format!("write it in {place}"));
         }
@@ -217,10 +218,10 @@ impl<'a> Table<'a> {
 
     /// Reports the keys nobody asked for.
     pub fn finish(&self) {
-        let known = self.known.borrow();
+        let (known, refused) = (self.known.borrow(), self.refused.borrow());
         for (key, _) in self.entries() {
             let name = key.value;
-            if !known.contains(&name) {
+            if !known.contains(&name) && !refused.contains(&name) {
                 let message = format!("{} is no setting of {}", quoted('`', name), self.label());
                 self.reader.error(key.span, message, suggestion(name, &known));
             }

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::json::json_table;
 use super::model::{Route, Target};
 use super::reader::{Found, Table, suggestion};
 use super::rules::{self, Defaults};
 use super::sections::{Declared, check_name};
 use super::source::Span;
-use super::values::{
-    any_name, count, features, flag, json_table, name, plain_name, price, quoted, text,
-};
+use super::values::{any_name, count, features, flag, name, plain_name, price, quoted, text};
 use crate::failover::call::{Features, TargetFacts};
 use crate::failover::rules::Concurrency;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::reader::Table;
 use super::source::Span;
 use super::values::{
-    count, duration, duration_or_zero, duration_within, hold, rate, rescue, show_time,
+    count, duration, duration_or_zero, duration_within, hold, quoted, rate, rescue, show_time,
 };
 use crate::failover::rules::{CallRules, TargetRules};
 
@@ -115,7 +115,7 @@ fn target_rules(table: &Table<'_>, base: &TargetRules) -> TargetRules {
         ("breaker_open_max", breaker.open_max),
     );
     rules.window = table.or("window", rules.window, |v| {
-        duration_within(v, Duration::from_secs(1)..=Duration::from_secs(600))
+        duration_within(v, Duration::from_secs(1)..=Duration::from_mins(10))
     });
     rules.retry_ratio = table.or("retry_ratio", rules.retry_ratio, rate);
     rules.retry_min_per_second =
@@ -128,7 +128,7 @@ fn target_rules(table: &Table<'_>, base: &TargetRules) -> TargetRules {
 
 /// A length of time that may be zero, up to 30 days.
 fn long_duration(value: &toml::de::DeValue<'_>) -> Result<Duration, super::values::Fault> {
-    duration_within(value, Duration::ZERO..=Duration::from_secs(30 * 24 * 3600))
+    duration_within(value, Duration::ZERO..=Duration::from_hours(30 * 24))
 }
 
 /// Timeouts written in this table must fit the deadline. Inherited ones need
@@ -156,11 +156,14 @@ fn check_against_deadline(
 ) {
     let Some(span) = table.span_of(key) else { return };
     if timeout > rules.deadline {
-        let place = deadline.map_or("the default".to_owned(), |at| {
-            format!("line {}", table.reader.source.line_of(at.start))
-        });
-        let time = show_time(rules.deadline);
-        let remedy = format!("must not exceed the deadline of \"{time}\" ({place})");
+        let (written, place) = deadline.map_or_else(
+            || (quoted('"', &show_time(rules.deadline)), "the default".to_owned()),
+            |at| {
+                let source = table.reader.source;
+                (source.text[at.clone()].to_owned(), format!("line {}", source.line_of(at.start)))
+            },
+        );
+        let remedy = format!("must not exceed the deadline of {written} ({place})");
         table.reader.error(span, format!("`{key}` is longer than the deadline"), remedy);
     }
 }

@@ -23,14 +23,15 @@ const REMEDY: &str = "write `{ env = \"NAME\" }` or `{ file = \"path\" }`";
 pub(super) fn secret(parent: &Table<'_>, key: &'static str) -> Option<Secret> {
     let written = parent.get(key, reference)?;
     let table = parent.table(key)?;
-    let from_env = table.get("env", |value| from_variable(&table, text(value)?));
-    let from_file = table.get("file", |value| from_file(&table, &path(value)?));
+    let (env, file) = (table.has("env"), table.has("file"));
     table.finish();
-    if table.has("env") == table.has("file") {
+    if env == file {
         let message = format!("`{key}` needs either `env` or `file`");
         parent.reader.error(written.span, message, REMEDY);
         return None;
     }
+    let from_env = table.get("env", |value| from_variable(&table, text(value)?));
+    let from_file = table.get("file", |value| from_file(&table, &path(value)?));
     let secret = from_env.or(from_file)?.value;
     // With its length in front, two secrets cannot be told apart wrongly.
     let mut inputs = parent.reader.inputs.borrow_mut();
@@ -80,7 +81,7 @@ fn from_file(table: &Table<'_>, written: &str) -> Result<Secret, Fault> {
         .map_err(|error| fault(&format!("cannot be read: {error}")))?
         .ok_or_else(|| fault("is no file of at most 64 KiB"))?;
     let value = String::from_utf8(bytes).map_err(|_| fault("is not UTF-8"))?;
-    usable(&value).map_err(|what| fault(what))
+    usable(&value).map_err(fault)
 }
 
 /// A key without the white space around it, if a header can carry it.

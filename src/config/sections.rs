@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::address::{BaseUrl, base_url, header_name, header_names, listen, listen_or_off};
 use super::model::{Admin, Client, Policies, PolicyLimits, Provider, Server};
 use super::reader::{Found, Table};
 use super::rules::{self, Defaults};
 use super::secrets::secret;
 use super::values::{
-    BaseUrl, any_name, base_url, count, dialect, duration, duration_or_zero, duration_within,
-    header_name, header_names, listen, listen_or_off, path, plain_name, quoted, show_size,
-    show_time, size, text,
+    any_name, count, dialect, duration, duration_or_zero, duration_within, path, plain_name,
+    quoted, show_size, show_time, size, text,
 };
 use crate::failover::rules::TargetRules;
 use crate::secret::Secret;
@@ -144,7 +144,7 @@ fn warn_of_key(table: &Table<'_>, base_url: &Found<BaseUrl>) {
     if !keyed && !table.has("headers") {
         let message = format!("{} calls another machine without a key", table.label());
         table.reader.warning(span, message, "add `api_key = { env = \"…\" }` if it wants one");
-    } else if !encrypted {
+    } else if keyed && !encrypted {
         let message = format!("{} sends its key unencrypted", table.label());
         table.reader.warning(span, message, "use https");
     }

@@ -41,17 +41,30 @@ impl<'a> Source<'a> {
         hide_in_table(root, false, &mut self.hidden);
     }
 
-    /// Without a tree there is no telling what is a secret: every value of a
-    /// line that looks as if it held one is hidden.
+    /// Without a tree there is no telling what is a secret: whatever follows a
+    /// word on a line that may announce one is hidden.
     pub fn hide_suspicious_lines(&mut self) {
+        let mut in_headers = false;
         for (index, &start) in self.line_starts.iter().enumerate() {
             let line = self.line(index);
-            let lower = line.to_ascii_lowercase();
-            let suspicious = lower.contains('@')
-                || lower.contains("header")
-                || SECRET_WORDS.iter().any(|word| lower.contains(word));
-            if let (true, Some(equals)) = (suspicious, line.find('=')) {
-                self.hidden.push(start + equals + 1..start + line.len());
+            let header = line.trim_start().starts_with('[');
+            let value_of_header = in_headers && !header;
+            if header {
+                in_headers = line.contains("headers");
+            }
+            let word = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+            let announces = |one: &str| {
+                is_secret_name(one) || one == "headers" || (value_of_header && !one.is_empty())
+            };
+            let mut ends = line.split_inclusive(|c| !word(c)).scan(0, |at, one| {
+                *at += one.len();
+                Some((*at, one.trim_end_matches(|c| !word(c))))
+            });
+            let after = ends.find(|(_, one)| announces(one)).map(|(end, _)| end);
+            // An address with credentials, as in `https://user:password@host`.
+            let address = line.contains('@').then(|| line.find('=').unwrap_or(0));
+            if let Some(from) = after.into_iter().chain(address).min() {
+                self.hidden.push(start + from..start + line.len());
             }
         }
     }
@@ -117,7 +130,7 @@ impl<'a> Source<'a> {
 
     fn visible(&self, at: usize, c: char) -> char {
         match c {
-            '"' | '\'' | ' ' => c,
+            '"' | '\'' | ' ' | '=' => c,
             _ if self.hidden.iter().any(|span| span.contains(&at)) => '*',
             _ if c.is_control() => ' ',
             _ => c,

@@ -2,7 +2,6 @@
 //! function takes a TOML value and says what is wrong with it and what to
 //! write instead; it knows neither the key nor the place.
 
-use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -80,7 +79,7 @@ pub(super) fn duration_within(
     ))
 }
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY: Duration = Duration::from_hours(24);
 
 /// A length of time that is not zero: 1 ms to a day.
 pub(super) fn duration(value: &DeValue<'_>) -> Result<Duration, Fault> {
@@ -219,95 +218,6 @@ pub(super) fn path(value: &DeValue<'_>) -> Result<String, Fault> {
     Ok(written.to_owned())
 }
 
-/// An address to listen on, or `None` for "off".
-pub(super) fn listen_or_off(value: &DeValue<'_>) -> Result<Option<String>, Fault> {
-    if value.as_str() == Some("off") { Ok(None) } else { listen(value).map(Some) }
-}
-
-/// An address to listen on: `IP:PORT` or `HOST:PORT`.
-pub(super) fn listen(value: &DeValue<'_>) -> Result<String, Fault> {
-    let example = || wrong_type(value, "an address with a port", "\"127.0.0.1:8080\"");
-    let written = value.as_str().ok_or_else(example)?;
-    let host = |text: &str| {
-        text.starts_with(|c: char| c.is_ascii_alphabetic())
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-')
-    };
-    let named = written
-        .rsplit_once(':')
-        .is_some_and(|(name, port)| host(name) && port.parse::<u16>().is_ok());
-    if named || written.parse::<SocketAddr>().is_ok() {
-        return Ok(written.to_owned());
-    }
-    Err(Fault::new(
-        format!("is no address: {}", quoted('"', written)),
-        "an address and a port: \"127.0.0.1:8080\", \"[::1]:8080\", \"localhost:8080\"",
-    ))
-}
-
-/// Whether only this machine can reach an address of the form `listen` takes.
-pub(super) fn is_loopback(address: &str) -> bool {
-    match address.parse::<SocketAddr>() {
-        Ok(address) => address.ip().is_loopback(),
-        Err(_) => address.rsplit_once(':').is_some_and(|(host, _)| is_loopback_host(host)),
-    }
-}
-
-/// Whether two listeners could not both be opened. Port 0 is any free port.
-pub(super) fn address_in_use_by_both(one: &str, other: &str) -> bool {
-    match (one.parse::<SocketAddr>(), other.parse::<SocketAddr>()) {
-        (Ok(one), Ok(other)) => {
-            let overlap =
-                one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
-            one.port() != 0 && one.port() == other.port() && overlap
-        }
-        (Ok(_), Err(_)) | (Err(_), Ok(_)) | (Err(_), Err(_)) => one == other,
-    }
-}
-
-/// Whether a host, as a URL writes it, is this machine.
-pub(super) fn is_loopback_host(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    bare.eq_ignore_ascii_case("localhost")
-        || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-/// A provider's base URL, without the slash at its end.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct BaseUrl {
-    pub url: String,
-    pub loopback: bool,
-    pub encrypted: bool,
-}
-
-/// An http or https URL with a host, and no credentials, query or fragment.
-/// The value is in no message: it may hold a password.
-pub(super) fn base_url(value: &DeValue<'_>) -> Result<BaseUrl, Fault> {
-    const EXAMPLE: &str = "for example `\"https://api.openai.com/v1\"`";
-    let example = || wrong_type(value, "a URL", "\"https://api.openai.com/v1\"");
-    let written = value.as_str().ok_or_else(example)?;
-    let uri = written.parse::<http::Uri>().map_err(|_| Fault::new("is no URL", EXAMPLE))?;
-    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-        return Err(Fault::new("has no scheme or no host", EXAMPLE));
-    };
-    if !matches!(scheme, "http" | "https") {
-        return Err(Fault::new("is neither http nor https", EXAMPLE));
-    }
-    if authority.as_str().contains('@') {
-        return Err(Fault::new("contains credentials", "give the key as `api_key = { env = … }`"));
-    }
-    if authority.host().is_empty() {
-        return Err(Fault::new("has no host", EXAMPLE));
-    }
-    if written.contains(['?', '#']) {
-        return Err(Fault::new("has a query or a fragment", "end it with the path"));
-    }
-    Ok(BaseUrl {
-        url: written.trim_end_matches('/').to_owned(),
-        loopback: is_loopback_host(authority.host()),
-        encrypted: scheme == "https",
-    })
-}
-
 /// One of a closed set of words.
 fn one_of<T: Copy>(value: &DeValue<'_>, words: &[(&'static str, T)]) -> Result<T, Fault> {
     let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
@@ -363,77 +273,4 @@ pub(super) fn features(value: &DeValue<'_>) -> Result<Features, Fault> {
         set = set | *feature;
     }
     Ok(set)
-}
-
-/// A header's name in lower case.
-pub(super) fn header_name(written: &str) -> Result<String, Fault> {
-    http::HeaderName::try_from(written).map(|name| name.as_str().to_owned()).map_err(|_| {
-        let message = format!("is no header name: {}", quoted('"', written));
-        Fault::new(message, "letters, digits and hyphens, for example `x-team`")
-    })
-}
-
-/// A list of header names in lower case.
-pub(super) fn header_names(value: &DeValue<'_>) -> Result<Vec<String>, Fault> {
-    /// Labels are copied into every question to a policy.
-    const MOST: usize = 32;
-    let example = || wrong_type(value, "a list of header names", "[\"x-team\"]");
-    let items = value.as_array().ok_or_else(example)?;
-    if items.len() > MOST {
-        return Err(Fault::new("is too long", format!("at most {MOST} names")));
-    }
-    let one = |item: &toml::Spanned<DeValue<'_>>| {
-        header_name(item.get_ref().as_str().ok_or_else(example)?)
-    };
-    items.iter().map(one).collect()
-}
-
-/// A table as JSON text.
-pub(super) fn json_table(value: &DeValue<'_>) -> Result<String, Fault> {
-    /// Settings are copied into every question to a policy.
-    const LONGEST: usize = 64 * 1024;
-    if !value.is_table() {
-        return Err(wrong_type(value, "a table", "{ prefer = \"cheap\" }"));
-    }
-    let text = json(value)?.to_string();
-    if text.len() > LONGEST {
-        return Err(Fault::new("is too long", "at most 64 KiB as JSON"));
-    }
-    Ok(text)
-}
-
-/// Dates become strings; TOML has no other value that JSON lacks but infinite
-/// and undefined numbers, and integers of more than 64 bits.
-fn json(value: &DeValue<'_>) -> Result<serde_json::Value, Fault> {
-    use serde_json::{Number, Value};
-    let no_number = |written: String| {
-        let message = format!("holds a number that JSON has not: {}", quoted('`', &written));
-        Fault::new(message, "write it as a string")
-    };
-    Ok(match value {
-        DeValue::String(text) => Value::String(text.to_string()),
-        DeValue::Integer(written) => integer(written)
-            .map(|number| Value::Number(number.into()))
-            .ok_or_else(|| no_number(written.to_string()))?,
-        DeValue::Float(written) => written
-            .as_str()
-            .parse()
-            .ok()
-            .and_then(Number::from_f64)
-            .map(Value::Number)
-            .ok_or_else(|| no_number(written.to_string()))?,
-        DeValue::Boolean(flag) => Value::Bool(*flag),
-        DeValue::Datetime(date) => Value::String(date.to_string()),
-        DeValue::Array(items) => {
-            let items = items.iter().map(|item| json(item.get_ref()));
-            Value::Array(items.collect::<Result<_, _>>()?)
-        }
-        DeValue::Table(entries) => {
-            let entry = |(key, value): (
-                &toml::Spanned<toml::de::DeString<'_>>,
-                &toml::Spanned<DeValue<'_>>,
-            )| { Ok((key.get_ref().to_string(), json(value.get_ref())?)) };
-            Value::Object(entries.iter().map(entry).collect::<Result<_, Fault>>()?)
-        }
-    })
 }

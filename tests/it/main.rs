@@ -1,3 +1,4 @@
-//! Integration tests, on real sockets, one module an area.
+//! The integration tests: one binary, one module per area.
 
+mod config;
 mod fake;
