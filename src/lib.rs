@@ -4,4 +4,5 @@ pub mod config;
 pub mod dialect;
 pub mod failover;
 pub mod fake;
+pub mod policy;
 pub mod secret;

@@ -2,3 +2,5 @@
 
 mod config;
 mod fake;
+mod policy_builtin;
+mod support;

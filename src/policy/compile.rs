@@ -1,0 +1,276 @@
+//! From a component's bytes to code that can run. Compiling what others wrote
+//! is not covered by wasmtime's promise of safety, and may take seconds and
+//! hundreds of megabytes: it is done in a child process, once for each file.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, SystemTime};
+
+use sha2::{Digest as _, Sha256};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use super::engine::compiling_engine;
+use super::handle::Digest;
+use super::program::reason_of;
+use super::sandbox::clean;
+
+/// The verb of the gateway's binary that ends in `run_child`.
+pub const CHILD_VERB: &str = "compile-policy";
+
+const CHILD_MEMORY_MAX: u64 = 2 << 30;
+const CHILD_SECONDS_MAX: u64 = 60;
+const ARTEFACT_BYTES_MAX: u64 = 256 << 20;
+const MESSAGE_BYTES_MAX: u64 = 4 << 10;
+/// Artefacts kept; beyond that the oldest go.
+const CACHE_FILES_MAX: usize = 32;
+const CHECKSUM_BYTES: usize = 32;
+
+/// Where policies are compiled. The built-in, which is ours, always is in this
+/// process.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Compiler {
+    InProcess,
+    /// By this binary, called with `CHILD_VERB`.
+    Child(PathBuf),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CompileFault {
+    /// The policy's author is to blame.
+    #[error("{0}")]
+    Invalid(String),
+    /// The gateway or its machine is.
+    #[error("the compiler failed: {0}")]
+    Compiler(String),
+}
+
+/// Compiles, or takes from the cache what an earlier run compiled.
+#[derive(Debug)]
+pub struct Workshop {
+    compiler: Compiler,
+    cache: Option<PathBuf>,
+    memory: usize,
+}
+
+impl Workshop {
+    /// `memory` is the engine's limit: code is compiled for it. Without a
+    /// directory that is private to this user there is no cache.
+    pub fn new(compiler: Compiler, cache: Option<PathBuf>, memory: usize) -> Self {
+        let cache = cache.filter(|directory| match make_private(directory) {
+            Ok(()) => true,
+            Err(error) => {
+                let directory = directory.display();
+                tracing::warn!(%directory, %error, "compiled policies are not cached");
+                false
+            }
+        });
+        Self { compiler, cache, memory }
+    }
+
+    pub fn compile(
+        &self,
+        engine: &Engine,
+        bytes: &[u8],
+        digest: Digest,
+    ) -> Result<Component, CompileFault> {
+        match &self.compiler {
+            Compiler::InProcess => in_process(engine, bytes),
+            Compiler::Child(binary) => {
+                let file = self.cache.as_ref().map(|dir| dir.join(file_name(engine, digest)));
+                let cached = file.as_deref().and_then(read_cached);
+                if let Some(component) = cached.and_then(|code| load(engine, &code).ok()) {
+                    return Ok(component);
+                }
+                let code = by_child(binary, self.memory, bytes)?;
+                if let (Some(directory), Some(file)) = (&self.cache, &file)
+                    && let Err(error) = write_cached(directory, file, &code)
+                {
+                    tracing::debug!(%error, "a compiled policy was not cached");
+                }
+                load(engine, &code).map_err(|error| CompileFault::Compiler(reason_of(&error)))
+            }
+        }
+    }
+}
+
+pub fn in_process(engine: &Engine, bytes: &[u8]) -> Result<Component, CompileFault> {
+    Component::from_binary(engine, bytes).map_err(|error| CompileFault::Invalid(reason_of(&error)))
+}
+
+#[expect(unsafe_code, reason = "the only way to load compiled code; see the safety comment")]
+fn load(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: `code` must be what wasmtime's `serialize` wrote. It came either
+    // straight from a child process of ours over a pipe, or from a file in a
+    // directory that belongs to this user and is closed to all others, whose
+    // checksum holds. Whoever could change either could change this process.
+    // wasmtime itself refuses code of another version or configuration.
+    unsafe { Component::deserialize(engine, code) }
+}
+
+/// Codes for another engine have other names.
+fn file_name(engine: &Engine, digest: Digest) -> String {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    format!("{digest}-{:016x}.cwasm", hasher.finish())
+}
+
+/// Creates a directory that only this user can enter, or checks that it is one.
+fn make_private(directory: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    let metadata = fs::symlink_metadata(directory)?;
+    let owned = metadata.uid() == rustix::process::geteuid().as_raw();
+    if metadata.is_dir() && owned && metadata.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(io::Error::other("it is not a directory that only this user can enter (mode 0700)"))
+}
+
+/// The code, if the file is whole.
+fn read_cached(file: &Path) -> Option<Vec<u8>> {
+    let mut contents = Vec::new();
+    fs::File::open(file).ok()?.take(ARTEFACT_BYTES_MAX).read_to_end(&mut contents).ok()?;
+    let code = contents.split_off_checked(CHECKSUM_BYTES)?;
+    (Sha256::digest(&code).as_slice() == contents).then_some(code)
+}
+
+fn write_cached(directory: &Path, file: &Path, code: &[u8]) -> io::Result<()> {
+    make_room(directory)?;
+    let mut temporary = tempfile::NamedTempFile::new_in(directory)?;
+    temporary.write_all(Sha256::digest(code).as_slice())?;
+    temporary.write_all(code)?;
+    temporary.persist(file)?;
+    Ok(())
+}
+
+fn make_room(directory: &Path) -> io::Result<()> {
+    let mut files: Vec<(SystemTime, PathBuf)> = fs::read_dir(directory)?
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            Some((entry.metadata().ok()?.modified().ok()?, entry.path()))
+        })
+        .collect();
+    files.sort();
+    let excess = (files.len() + 1).saturating_sub(CACHE_FILES_MAX);
+    files.iter().take(excess).try_for_each(|(_, path)| fs::remove_file(path))
+}
+
+trait SplitOffChecked {
+    fn split_off_checked(&mut self, at: usize) -> Option<Vec<u8>>;
+}
+
+impl SplitOffChecked for Vec<u8> {
+    fn split_off_checked(&mut self, at: usize) -> Option<Vec<u8>> {
+        (self.len() >= at).then(|| self.split_off(at))
+    }
+}
+
+/// Runs the compiler as a child: the memory limit and the component go in, the
+/// code or an error message come out.
+fn by_child(binary: &Path, memory: usize, bytes: &[u8]) -> Result<Vec<u8>, CompileFault> {
+    let broken = |what: &str, error: io::Error| CompileFault::Compiler(format!("{what}: {error}"));
+    let mut child = Command::new(binary)
+        .arg(CHILD_VERB)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| broken("cannot start", error))?;
+    let exchanged = exchange(&mut child, memory, bytes);
+    // Also when it has ended: then there is nothing to kill.
+    let _ = child.kill();
+    let status = child.wait().map_err(|error| broken("cannot wait", error))?;
+    let (code, message) =
+        exchanged.ok_or_else(|| CompileFault::Compiler("it took longer than a minute".into()))?;
+    if status.success() {
+        return Ok(code);
+    }
+    let message = clean(&String::from_utf8_lossy(&message), 1024);
+    match status.code() {
+        Some(INVALID) => Err(CompileFault::Invalid(message)),
+        _ => Err(CompileFault::Compiler(format!("{status}: {message}"))),
+    }
+}
+
+/// Feeds and reads the child on threads of their own, so that no full pipe can
+/// hold anything up. `None` if it takes too long.
+fn exchange(child: &mut Child, memory: usize, bytes: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let mut stdin = child.stdin.take()?;
+    let stdout = child.stdout.take()?.take(ARTEFACT_BYTES_MAX);
+    let stderr = child.stderr.take()?.take(MESSAGE_BYTES_MAX);
+    let mut input = (memory as u64).to_le_bytes().to_vec();
+    input.extend_from_slice(bytes);
+    // A child that ends early closes the pipe; what it says of that is read below.
+    std::thread::spawn(move || stdin.write_all(&input));
+    let code = read_aside(stdout);
+    let message = read_aside(stderr);
+    let patience = Duration::from_secs(CHILD_SECONDS_MAX + 5);
+    let code = code.recv_timeout(patience).ok()?;
+    let message = message.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
+    Some((code, message))
+}
+
+fn read_aside(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut contents = Vec::new();
+        // What was read before an error is judged by the exit status.
+        let _ = pipe.read_to_end(&mut contents);
+        let _ = sender.send(contents);
+    });
+    receiver
+}
+
+/// Exit codes of the child.
+const INVALID: i32 = 1;
+const FAILED: i32 = 2;
+
+/// The child's side: limits itself, compiles what comes in, writes the code
+/// out. Returns the exit code.
+#[must_use]
+pub fn run_child() -> i32 {
+    match compile_stdin() {
+        Ok(()) => 0,
+        Err(fault) => {
+            // The parent reads it; if it is gone, nobody does.
+            let _ = writeln!(io::stderr(), "{fault}");
+            match fault {
+                CompileFault::Invalid(_) => INVALID,
+                CompileFault::Compiler(_) => FAILED,
+            }
+        }
+    }
+}
+
+fn compile_stdin() -> Result<(), CompileFault> {
+    let failed = |error: io::Error| CompileFault::Compiler(error.to_string());
+    limit(rlimit::Resource::AS, CHILD_MEMORY_MAX).map_err(failed)?;
+    limit(rlimit::Resource::CPU, CHILD_SECONDS_MAX).map_err(failed)?;
+    limit(rlimit::Resource::CORE, 0).map_err(failed)?;
+    let mut memory = [0; 8];
+    let mut bytes = Vec::new();
+    let mut stdin = io::stdin().lock();
+    stdin.read_exact(&mut memory).map_err(failed)?;
+    stdin.read_to_end(&mut bytes).map_err(failed)?;
+    let memory = usize::try_from(u64::from_le_bytes(memory))
+        .map_err(|error| CompileFault::Compiler(error.to_string()))?;
+    let engine =
+        compiling_engine(memory).map_err(|error| CompileFault::Compiler(reason_of(&error)))?;
+    let code = engine
+        .precompile_component(&bytes)
+        .map_err(|error| CompileFault::Invalid(reason_of(&error)))?;
+    io::stdout().lock().write_all(&code).map_err(failed)
+}
+
+/// Never above what the process was given.
+fn limit(resource: rlimit::Resource, value: u64) -> io::Result<()> {
+    let (_, hard) = resource.get()?;
+    let value = value.min(hard);
+    resource.set(value, value)
+}

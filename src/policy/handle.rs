@@ -1,0 +1,254 @@
+//! One version of one policy, as the rest of the gateway knows it: ask it, and
+//! see how it does.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use sha2::{Digest as _, Sha256};
+
+use super::faults::{Change, Faults, LastFault, Standing};
+use super::pool::SlowPool;
+use super::program::Program;
+use super::{Clock, Material};
+use crate::failover::consult::{Opinion, Question};
+use crate::failover::time::Timestamp;
+
+/// The SHA-256 of a policy's file.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// The first eight digits, for people.
+    #[must_use]
+    pub fn short(&self) -> String {
+        let mut digits = self.to_string();
+        digits.truncate(8);
+        digits
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// Where a policy came from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Origin {
+    BuiltIn,
+    File(PathBuf),
+}
+
+/// What is known of a policy once it is loaded.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    pub name: Arc<str>,
+    pub origin: Origin,
+    pub digest: Digest,
+    pub compile_time: Duration,
+    pub loaded_at: Timestamp,
+    /// Whether it answers so fast that it may do so on the asking thread.
+    pub quick: bool,
+}
+
+/// One version of one policy. A call keeps the one it began with.
+pub struct Policy {
+    facts: Facts,
+    short_digest: String,
+    program: Program,
+    clock: Clock,
+    pool: Arc<SlowPool>,
+    faults: Mutex<Faults>,
+    /// Whether the record of faults has to be looked at: not while a policy
+    /// that has proved itself is active, which is nearly always.
+    watched: AtomicBool,
+    /// The version before, until this one has proved itself.
+    previous: ArcSwapOption<Policy>,
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy").field("facts", &self.facts).finish_non_exhaustive()
+    }
+}
+
+impl Policy {
+    pub(super) fn new(facts: Facts, program: Program, clock: Clock, pool: Arc<SlowPool>) -> Self {
+        Self {
+            short_digest: facts.digest.short(),
+            facts,
+            program,
+            clock,
+            pool,
+            faults: Mutex::default(),
+            watched: AtomicBool::new(false),
+            previous: ArcSwapOption::empty(),
+        }
+    }
+
+    /// Makes `previous` answer while this version is in quarantine, until this
+    /// one has proved itself. Of a version that is in quarantine, the one
+    /// before that is taken.
+    pub(super) fn succeed(&self, previous: &Arc<Self>) {
+        let before = previous.previous.swap(None);
+        let good = match previous.standing() {
+            Standing::Active => Some(Arc::clone(previous)),
+            Standing::Quarantined { .. } | Standing::OnProbation => before,
+        };
+        self.watched.store(good.is_some(), Ordering::Relaxed);
+        self.previous.store(good);
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.facts.name
+    }
+
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.facts.digest
+    }
+
+    /// The digest's first eight digits.
+    #[must_use]
+    pub fn short_digest(&self) -> &str {
+        &self.short_digest
+    }
+
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Whether it may be asked on a thread that serves others too.
+    #[must_use]
+    pub fn quick(&self) -> bool {
+        self.facts.quick
+    }
+
+    /// Asks on this thread. A fault is counted and is an answer like any other;
+    /// in quarantine the last good version answers, or nobody (`None`).
+    #[must_use]
+    pub fn ask(&self, question: &Question, material: &Material) -> Opinion {
+        if self.watched.load(Ordering::Relaxed) && !self.may_answer() {
+            return match self.previous.load_full() {
+                Some(previous) => previous.ask(question, material),
+                None => Opinion::None,
+            };
+        }
+        let opinion = self.program.ask(question, material);
+        match &opinion {
+            Opinion::Fault { reason } => self.count_fault(reason),
+            Opinion::None | Opinion::Select(_) | Opinion::Classify(_) | Opinion::Validate(_) => {
+                self.count_success()
+            }
+        }
+        opinion
+    }
+
+    /// Asks on this thread if the policy is quick, else on a thread of the pool
+    /// for slow ones, so that it delays nobody else.
+    pub async fn ask_anywhere(
+        self: &Arc<Self>,
+        question: &Question,
+        material: &Material,
+    ) -> Opinion {
+        if self.quick() {
+            return self.ask(question, material);
+        }
+        self.pool.ask(Arc::clone(self), question.clone(), material.clone()).await
+    }
+
+    /// Counts a fault that was found in an answer, after it was given.
+    pub fn count_fault(&self, reason: &str) {
+        let change = self.faults().fault(reason, (self.clock)());
+        match self.facts.origin {
+            // There is nobody better to ask, so it is counted only.
+            Origin::BuiltIn => self.log_fault(reason),
+            Origin::File(_) => {
+                self.watched.store(true, Ordering::Relaxed);
+                self.log(change, reason);
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.faults().standing()
+    }
+
+    /// Faults so far, and the last one.
+    #[must_use]
+    pub fn fault_record(&self) -> (u64, Option<LastFault>) {
+        let faults = self.faults();
+        (faults.total(), faults.last().cloned())
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    fn may_answer(&self) -> bool {
+        let (may, change) = self.faults().may_answer((self.clock)());
+        self.log(change, "");
+        may
+    }
+
+    fn count_success(&self) {
+        if !self.watched.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut faults = self.faults();
+        let change = faults.success();
+        if faults.has_proved_itself() {
+            self.watched.store(false, Ordering::Relaxed);
+            self.previous.store(None);
+        }
+        drop(faults);
+        self.log(change, "");
+    }
+
+    fn faults(&self) -> MutexGuard<'_, Faults> {
+        // The record is changed in single steps: a panic leaves none half done.
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn log(&self, change: Option<Change>, reason: &str) {
+        let (policy, digest) = (self.name(), self.short_digest());
+        match change {
+            Some(Change::Quarantined { pause }) => tracing::warn!(
+                policy,
+                digest,
+                reason,
+                pause_s = pause.as_secs(),
+                last_good_version = self.previous.load().is_some(),
+                "policy quarantined after repeated faults"
+            ),
+            Some(Change::Retried) => tracing::warn!(policy, digest, "policy on probation"),
+            Some(Change::Restored) => tracing::warn!(policy, digest, "policy restored"),
+            None if reason.is_empty() => {}
+            None => self.log_fault(reason),
+        }
+    }
+
+    fn log_fault(&self, reason: &str) {
+        let (policy, digest) = (self.name(), self.short_digest());
+        tracing::debug!(policy, digest, reason, "policy fault");
+    }
+}

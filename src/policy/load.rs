@@ -1,0 +1,179 @@
+//! From a file's bytes to a policy that may be asked, or the reason why not, in
+//! words for its author: what is wrong, and what to do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Clock;
+use super::compile::{CompileFault, Workshop, in_process};
+use super::engine::PolicyEngine;
+use super::handle::{Digest, Facts, Origin, Policy};
+use super::notes::Notes;
+use super::pool::SlowPool;
+use super::program::{Instances, LinkFault, Program};
+use super::sandbox::Owner;
+use super::trial::{self, TrialFault};
+
+/// Larger files are not read.
+pub const FILE_BYTES_MAX: u64 = 64 << 20;
+
+const MAGIC: &[u8] = b"\0asm";
+const CORE_MODULE: [u8; 4] = [1, 0, 0, 0];
+const COMPONENT: [u8; 4] = [0x0d, 0, 1, 0];
+
+/// Why a file does not become a policy.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadFault {
+    #[error("the file cannot be read: {0}")]
+    Read(#[from] std::io::Error),
+    #[error("the file is larger than {max} MiB", max = FILE_BYTES_MAX >> 20)]
+    TooLarge,
+    #[error("the name may have 1 to 64 letters, digits, dots, dashes and underscores")]
+    Name,
+    #[error("the file is empty")]
+    Empty,
+    #[error("the file holds nothing but zeros: was the disk full when it was written?")]
+    Zeros,
+    #[error("this is not WebAssembly: it does not begin with `\\0asm`")]
+    NotWasm,
+    #[error(
+        "this is a core module, not a component: build with --target wasm32-wasip2, or wrap it \
+         with `wasm-tools component new`"
+    )]
+    CoreModule,
+    #[error("the file is truncated: {0}")]
+    Truncated(String),
+    #[error("it does not compile: {0}")]
+    Compile(#[from] CompileFault),
+    #[error(transparent)]
+    Link(#[from] LinkFault),
+    #[error(transparent)]
+    Trial(#[from] TrialFault),
+}
+
+/// All that loading needs beside the bytes.
+#[derive(Clone)]
+pub struct Loader {
+    pub engine: Arc<PolicyEngine>,
+    pub workshop: Arc<Workshop>,
+    pub pool: Arc<SlowPool>,
+    pub clock: Clock,
+}
+
+impl Loader {
+    /// Checks, compiles, links and tries a component.
+    pub fn load(
+        &self,
+        name: &str,
+        origin: Origin,
+        bytes: &[u8],
+        notes: Arc<Notes>,
+    ) -> Result<Policy, LoadFault> {
+        let digest = Digest::of(bytes);
+        let before = (self.clock)();
+        check_shape(bytes)?;
+        let engine = self.engine.wasmtime();
+        let (component, instances) = match origin {
+            Origin::BuiltIn => (in_process(engine, bytes)?, Instances::Reused),
+            Origin::File(_) => (self.workshop.compile(engine, bytes, digest)?, Instances::Fresh),
+        };
+        let compile_time = (self.clock)().since(before);
+        let name: Arc<str> = name.into();
+        let owner = Owner { name: Arc::clone(&name), notes, clock: Arc::clone(&self.clock) };
+        let program = Program::link(&self.engine, &component, owner, instances)?;
+        let quick = trial::run(&program, &self.clock)?;
+        let loaded_at = (self.clock)();
+        let facts = Facts { name, origin, digest, compile_time, loaded_at, quick };
+        Ok(Policy::new(facts, program, Arc::clone(&self.clock), Arc::clone(&self.pool)))
+    }
+}
+
+/// How long a question waits for a slow policy's thread: not much longer than
+/// it could take to answer it.
+pub fn patience(time_limit: Duration) -> Duration {
+    time_limit * 4
+}
+
+/// What can be said of the bytes without compiling them.
+fn check_shape(bytes: &[u8]) -> Result<(), LoadFault> {
+    if bytes.is_empty() {
+        return Err(LoadFault::Empty);
+    }
+    if bytes.iter().all(|byte| *byte == 0) {
+        return Err(LoadFault::Zeros);
+    }
+    let magic = &bytes[..bytes.len().min(MAGIC.len())];
+    if !MAGIC.starts_with(magic) {
+        return Err(LoadFault::NotWasm);
+    }
+    let Some(version) = bytes.get(4..8) else {
+        return Err(LoadFault::Truncated("it ends within the first eight bytes".to_owned()));
+    };
+    if version == CORE_MODULE {
+        return Err(LoadFault::CoreModule);
+    }
+    if version != COMPONENT {
+        let message = format!("unknown version {version:02x?} of WebAssembly");
+        return Err(CompileFault::Invalid(message).into());
+    }
+    check_sections(bytes)
+}
+
+/// A component is a row of sections, each led by its kind and its length.
+fn check_sections(bytes: &[u8]) -> Result<(), LoadFault> {
+    let mut at = 8;
+    while at < bytes.len() {
+        let end = section_end(bytes, at);
+        match end {
+            Some(end) if end <= bytes.len() => at = end,
+            Some(end) => {
+                let has = bytes.len();
+                return Err(LoadFault::Truncated(format!("it has {has} bytes of at least {end}")));
+            }
+            None => {
+                return Err(LoadFault::Truncated(format!("it ends in a section's head, at {at}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where the section at `at` ends; `None` if its head is not complete.
+fn section_end(bytes: &[u8], at: usize) -> Option<usize> {
+    let mut length: u64 = 0;
+    for (place, byte) in (0..5).zip(bytes.get(at + 1..)?) {
+        length |= u64::from(byte & 0x7f) << (7 * place);
+        if byte & 0x80 == 0 {
+            return usize::try_from(length).ok()?.checked_add(at + 2 + place);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(bytes: &[u8], expected: &str) {
+        let shown = match check_shape(bytes) {
+            Ok(()) => "fine".to_owned(),
+            Err(fault) => fault.to_string(),
+        };
+        assert!(shown.contains(expected), "{bytes:02x?}: {shown}");
+    }
+
+    #[test]
+    fn files_that_are_no_component_are_told_apart() {
+        check(b"", "empty");
+        check(&[0; 4096], "zeros");
+        check(b"#!/bin/sh", "not WebAssembly");
+        check(b"\0asm", "truncated");
+        check(b"\0asm\x01\0\0\0", "wasm-tools component new");
+        check(b"\0asm\x02\0\0\0", "unknown version");
+        check(b"\0asm\x0d\0\x01\0", "fine");
+        check(b"\0asm\x0d\0\x01\0\0", "truncated: it ends in a section's head, at 8");
+        check(b"\0asm\x0d\0\x01\0\0\x02ab", "fine");
+        check(b"\0asm\x0d\0\x01\0\0\x80\x01a", "truncated: it has 12 bytes of at least 139");
+        check(b"\0asm\x0d\0\x01\0\0\xff\xff\xff\xff\xff", "truncated");
+    }
+}
