@@ -100,7 +100,7 @@ pub struct AttemptView {
 pub enum Progress {
     /// The status line of a success arrived.
     Headers,
-    /// Content arrived. Comments and lifecycle events are none.
+    /// Content of a stream arrived. Comments and lifecycle events are none.
     Content {
         /// Bytes of answer text in it.
         text: u32,
@@ -113,6 +113,8 @@ pub enum Progress {
     /// The client does not take what it was sent: the provider is not to blame
     /// for silence until the next report.
     Blocked,
+    /// The client takes again what it is sent: silence counts from here.
+    Unblocked,
     /// A whole answer outgrew what is held back: deliver it as it comes.
     Overflow,
 }

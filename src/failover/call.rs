@@ -112,6 +112,15 @@ pub struct TargetFacts {
     pub output_price: Option<f64>,
 }
 
+impl TargetFacts {
+    /// Whether the target offers what the call needs and has room for its input.
+    #[must_use]
+    pub fn can_serve(&self, call: &Call) -> bool {
+        self.offers.contains(call.needs.without(Features::PREFILL))
+            && self.context_window.is_none_or(|window| call.input_tokens <= window)
+    }
+}
+
 /// An index into the route's candidates.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct CandidateId(pub u32);

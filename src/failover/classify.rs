@@ -129,6 +129,28 @@ impl FailureClass {
         }
     }
 
+    /// Whether the same request could succeed at another target.
+    #[must_use]
+    pub const fn may_pass_elsewhere(self) -> bool {
+        match self {
+            Self::Network
+            | Self::Timeout
+            | Self::RateLimited
+            | Self::Overloaded
+            | Self::ServerError
+            | Self::Quota
+            | Self::Authentication
+            | Self::Permission
+            | Self::NotFound
+            | Self::Unsupported
+            | Self::ContextLength
+            | Self::InvalidOutput
+            | Self::StreamBroken
+            | Self::Unknown => true,
+            Self::BadRequest | Self::ContentFilter | Self::Cancelled => false,
+        }
+    }
+
     /// Whether the credential, and not the target, is what failed.
     #[must_use]
     pub const fn blames_credential(self) -> bool {

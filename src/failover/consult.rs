@@ -159,7 +159,9 @@ pub struct Ruling {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NextStep {
-    /// The same target again, after a pause.
+    /// The same target again, after a pause; zero is the pause of the route's
+    /// schedule. Never sooner than the provider asked, and not at all if that
+    /// is longer than the route waits.
     Retry(Duration),
     Reselect,
     /// Hand this failure to the client as it is.

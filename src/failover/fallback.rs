@@ -20,14 +20,10 @@ pub fn select(candidates: &[CandidateView]) -> Selection {
     }
 }
 
-/// Go on to another target if the failure may be the target's, else surface.
+/// On to another target, unless the request would fail there as well.
 pub fn classify(failure: &Failure) -> Ruling {
     let class = failure.class;
-    let next = if class.may_pass() || class.blames_credential() || failure.status.is_none() {
-        NextStep::Reselect
-    } else {
-        NextStep::Surface
-    };
+    let next = if class.may_pass_elsewhere() { NextStep::Reselect } else { NextStep::Surface };
     Ruling { class, counts: class.weight() != Weight::None, cooldown: Duration::ZERO, next }
 }
 

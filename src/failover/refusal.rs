@@ -9,6 +9,9 @@ use super::classify::FailureClass;
 /// Retry-After is never asked to be longer (SDKs sleep it whole, wire formats §2.5).
 pub const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(1);
 
+/// Nor shorter: the header counts in seconds, and zero would invite a hot loop.
+pub const SHORTEST_RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// An answer that says no. After the commit it ends the stream as an error.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Refusal {

@@ -7,6 +7,7 @@ use super::{
     Action, Answer, Asking, Attempt, AttemptState, Delivery, Exchange, Matter, Part, Question,
 };
 use crate::failover::attempt::AttemptView;
+use crate::failover::backoff::full_jitter;
 use crate::failover::call::{AttemptId, CandidateView};
 use crate::failover::consult::{
     Admission, Decider, NextStep, Opinion, Ruling, Selection, Verb, Verdict,
@@ -24,18 +25,7 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(10);
 impl Exchange {
     /// Starts deciding a matter, unless the course of things has settled it.
     pub(super) fn take_up(&mut self, matter: Matter, now: Timestamp) {
-        let stands = match matter {
-            Matter::Select => self.is_idle(),
-            Matter::Classify(id) => matches!(self.state(id), AttemptState::Ended { .. }),
-            Matter::Validate(_, Part::Beginning) if self.is_taken() => false,
-            Matter::Validate(id, Part::Beginning) => {
-                matches!(self.state(id), AttemptState::Running)
-            }
-            Matter::Validate(id, Part::Whole) => {
-                matches!(self.state(id), AttemptState::Ended { .. })
-            }
-        };
-        if !stands {
+        if !self.stands(matter) {
             return;
         }
         if let Matter::Validate(id, Part::Beginning) = matter
@@ -50,8 +40,22 @@ impl Exchange {
         self.ask(matter, first, now);
     }
 
+    /// Whether the matter is still to be decided: an attempt may have ended, or
+    /// the client's answer been found, since it came up.
+    fn stands(&self, matter: Matter) -> bool {
+        match matter {
+            Matter::Select => self.is_idle(),
+            Matter::Validate(id, Part::Beginning) => {
+                matches!(self.state(id), AttemptState::Running) && !self.is_taken()
+            }
+            Matter::Classify(id) | Matter::Validate(id, Part::Whole) => {
+                matches!(self.state(id), AttemptState::Ended { .. })
+            }
+        }
+    }
+
     /// Whether the client's answer comes from an attempt that still stands.
-    fn is_taken(&self) -> bool {
+    pub(super) fn is_taken(&self) -> bool {
         self.committed.is_some_and(|id| !self.attempts[id.index()].is_settled())
     }
 
@@ -82,7 +86,7 @@ impl Exchange {
             time_left: self.deadline.since(now),
             attempts_left: self.attempts_left(),
             delivered: self.delivered,
-            now_unix_ms: (self.call.origin_unix + now.since_origin()).as_millis() as f64,
+            now_unix_ms: (now + self.call.origin_unix).since_origin().as_millis() as f64,
             seed: self.rng.next_u32(),
             candidates: self.candidate_views(now),
             attempts: self.attempt_views(last, now),
@@ -127,6 +131,9 @@ impl Exchange {
             return;
         };
         let Asking { matter, decider, .. } = asking;
+        if !self.stands(matter) {
+            return;
+        }
         let verb = self.verb(matter).label();
         let reason = match self.usable(matter, &answer.opinion, now) {
             Ok(true) => {
@@ -240,45 +247,54 @@ impl Exchange {
     }
 
     fn rule(&mut self, id: AttemptId, ruling: &Ruling, now: Timestamp) {
-        let AttemptState::Ended { .. } = self.state(id) else { return };
         let retry_after = self.settle_failed(id, ruling, now);
         let candidate = self.attempts[id.index()].candidate;
         match ruling.next {
             NextStep::Surface => self.surface(id, now),
             NextStep::Reselect => self.move_on(now),
             NextStep::Retry(pause) => {
-                // Never sooner than the provider asked, nor later than is worth waiting.
-                let pause = pause.max(retry_after.unwrap_or_default());
-                let worth_it = pause <= self.route.rules.retry_after_wait.max(ruled(ruling))
-                    && now + pause < self.deadline;
-                if worth_it && self.may_retry(candidate) && self.may_go_on() {
-                    self.retry(id, pause, now);
-                } else {
-                    self.move_on(now);
+                let can = ruling.class.may_pass() && self.may_retry(candidate) && self.may_go_on();
+                match self.pause(id, pause, retry_after, now) {
+                    Some(pause) if can => self.retry(id, pause, now),
+                    Some(_) | None => self.move_on(now),
                 }
             }
         }
     }
 
+    /// How long to wait before the same target is tried again: as ruled, or by
+    /// the route's schedule if no pause was, and never sooner than the provider
+    /// asked. `None` if that is not worth waiting for, or would come too late.
+    fn pause(
+        &mut self,
+        id: AttemptId,
+        ruled: Duration,
+        retry_after: Option<Duration>,
+        now: Timestamp,
+    ) -> Option<Duration> {
+        let rules = &self.route.rules;
+        let asked = retry_after.unwrap_or_default();
+        if asked > rules.retry_after_wait {
+            return None;
+        }
+        let pause = if ruled.is_zero() && asked.is_zero() {
+            let earlier = self.tried(self.attempts[id.index()].candidate).saturating_sub(1);
+            full_jitter(rules.backoff_base, rules.backoff_max, earlier, &mut self.rng)
+        } else {
+            ruled.max(asked)
+        };
+        (now + pause < self.deadline).then_some(pause)
+    }
+
     fn judge(&mut self, id: AttemptId, part: Part, verdict: Verdict, now: Timestamp) {
         match (part, verdict) {
-            (Part::Beginning, Verdict::Accept) => self.deliver_if_running(id, None, now),
-            (Part::Beginning, Verdict::Amend(text)) => {
-                self.deliver_if_running(id, Some(text), now);
-            }
+            (Part::Beginning, Verdict::Accept) => self.deliver(id, None, now),
+            (Part::Beginning, Verdict::Amend(text)) => self.deliver(id, Some(text), now),
             (Part::Whole, Verdict::Accept) => self.accept(id, None, now),
             (Part::Whole, Verdict::Amend(text)) => self.accept(id, Some(text), now),
             (Part::Beginning | Part::Whole, Verdict::Reject { reason, counts }) => {
                 self.reject(id, reason, counts, now);
             }
-        }
-    }
-
-    /// The attempt may have ended while its beginning was judged; then its end
-    /// is on the agenda and decides.
-    fn deliver_if_running(&mut self, id: AttemptId, amended: Option<String>, now: Timestamp) {
-        if matches!(self.state(id), AttemptState::Running) {
-            self.deliver(id, amended, now);
         }
     }
 
@@ -289,13 +305,6 @@ impl Exchange {
             AttemptState::Settled { failure, .. } => failure.clone(),
             AttemptState::Running => None,
         }
-    }
-}
-
-const fn ruled(ruling: &Ruling) -> Duration {
-    match ruling.next {
-        NextStep::Retry(pause) => pause,
-        NextStep::Reselect | NextStep::Surface => Duration::ZERO,
     }
 }
 

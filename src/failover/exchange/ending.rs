@@ -7,19 +7,20 @@ use super::{Action, AttemptState, Delivery, Exchange};
 use crate::failover::attempt::{Failure, Outcome, Phase};
 use crate::failover::call::AttemptId;
 use crate::failover::classify::{FailureClass, Weight};
-use crate::failover::consult::{Decider, PolicyRefusal, Ruling};
+use crate::failover::consult::{Decider, NextStep, PolicyRefusal, Ruling};
+use crate::failover::fallback;
 use crate::failover::health::{HealthChange, Observation};
 use crate::failover::note::Note;
-use crate::failover::refusal::{self, Cause, LONGEST_RETRY_AFTER, Refusal};
+use crate::failover::refusal::{self, Cause, LONGEST_RETRY_AFTER, Refusal, SHORTEST_RETRY_AFTER};
 use crate::failover::time::Timestamp;
 
 impl Exchange {
     /// The commit: this attempt's answer goes to the client, the others end.
     pub(super) fn deliver(&mut self, id: AttemptId, amended: Option<String>, now: Timestamp) {
-        let attempt = &self.attempts[id.index()];
-        if !attempt.continues {
-            self.delivered = self.delivered.saturating_add(attempt.text);
-        }
+        let held = amended.as_ref().map_or(self.attempts[id.index()].text, |text| {
+            u32::try_from(text.len()).unwrap_or(u32::MAX)
+        });
+        self.delivered = self.delivered.saturating_add(held);
         self.committed = Some(id);
         self.cancel_others(id, now);
         self.note(Note::Committed { attempt: id });
@@ -47,7 +48,7 @@ impl Exchange {
             class: FailureClass::InvalidOutput,
             counts,
             cooldown: Duration::ZERO,
-            next: crate::failover::consult::NextStep::Reselect,
+            next: NextStep::Reselect,
         };
         self.settle_failed(id, &ruling, now);
         if self.committed == Some(id) {
@@ -103,7 +104,7 @@ impl Exchange {
             weight,
             elapsed: now.since(attempt.started),
             least_pause: retry_after.unwrap_or_default(),
-            congested: is_congestion(&failure),
+            congested: attempt.is_congested(ruling.class),
         };
         self.settle(id, Some(failure), observation, now);
         retry_after
@@ -128,7 +129,11 @@ impl Exchange {
     ) {
         let attempt = &mut self.attempts[id.index()];
         let candidate = attempt.candidate;
-        attempt.state = AttemptState::Settled { at: now, failure: failure.clone() };
+        let at = match attempt.state {
+            AttemptState::Ended { at, .. } => at,
+            AttemptState::Running | AttemptState::Settled { .. } => now,
+        };
+        attempt.state = AttemptState::Settled { at, failure: failure.clone() };
         let changes = attempt.pass.take().map(|pass| pass.settle(observation, now));
         self.note(Note::Ended { attempt: id, failure });
         for change in changes.into_iter().flatten() {
@@ -167,7 +172,7 @@ impl Exchange {
         match self.failure(id) {
             None => self.settle_succeeded(id, now),
             Some(failure) => {
-                let ruling = crate::failover::fallback::classify(&failure);
+                let ruling = fallback::classify(&failure);
                 self.settle_failed(id, &ruling, now);
             }
         }
@@ -190,10 +195,6 @@ impl Exchange {
         self.over = true;
     }
 
-    pub(super) fn leave(&mut self, now: Timestamp) {
-        self.end(now);
-    }
-
     pub(super) fn park(&mut self, now: Timestamp) {
         self.end(now);
         self.actions.push(Action::Park);
@@ -203,7 +204,7 @@ impl Exchange {
     pub(super) fn expire(&mut self, now: Timestamp) {
         let late: Vec<_> = self
             .running()
-            .filter(|(_, attempt)| attempt.exempt && attempt.phase < Phase::Body)
+            .filter(|(_, attempt)| attempt.exempt_until.is_some() && attempt.phase < Phase::Body)
             .map(|(id, attempt)| (id, attempt.phase))
             .collect();
         for (id, phase) in late {
@@ -234,7 +235,7 @@ impl Exchange {
             Decider::BuiltIn | Decider::Fallback => Cause::NothingToTry,
         };
         let PolicyRefusal { status, code, message, retry_after } = said;
-        let retry_after = retry_after.map(|length| length.min(LONGEST_RETRY_AFTER));
+        let retry_after = retry_after.map(|l| l.clamp(SHORTEST_RETRY_AFTER, LONGEST_RETRY_AFTER));
         self.refuse(Refusal { status, code, message, retry_after, cause }, now);
     }
 
@@ -246,9 +247,9 @@ impl Exchange {
     }
 
     pub(super) fn refuse_with(&mut self, cause: Cause, now: Timestamp) {
-        let mut failures = self.attempts.iter().filter_map(super::Attempt::settled_failure);
+        let mut failures = self.attempts.iter().filter_map(super::Attempt::own_failure);
         let class = refusal::common_class(failures.clone());
-        let last = failures.next_back().map(|failure| failure.message.clone());
+        let last = failures.next_back().map_or("", |failure| &failure.message);
         let (status, code) = match cause {
             Cause::Deadline => (504, "deadline_exceeded"),
             Cause::NothingToTry => (503, "no_target_available"),
@@ -256,8 +257,18 @@ impl Exchange {
                 refusal::status_of(class)
             }
         };
+        let what = self.ending(cause);
+        let message = if last.is_empty() { what } else { format!("{what}; the last said: {last}") };
+        // What is wrong with the request does not pass by waiting.
+        let may_pass = status == 429 || status >= 500;
+        let retry_after = may_pass.then(|| self.soonest_recovery(now));
+        let code = code.to_owned();
+        self.refuse(Refusal { status, code, message, retry_after, cause }, now);
+    }
+
+    fn ending(&self, cause: Cause) -> String {
         let count = self.attempts.len();
-        let what = match cause {
+        match cause {
             Cause::Deadline => format!("the deadline passed after {count} attempts"),
             Cause::NothingToTry => "no target can be tried now".to_owned(),
             Cause::Rejected => "the answer was rejected after it was delivered".to_owned(),
@@ -267,14 +278,7 @@ impl Exchange {
             Cause::Exhausted | Cause::Policy | Cause::Surfaced(_) => {
                 format!("every target failed ({count} attempts)")
             }
-        };
-        let message = match last {
-            Some(last) if !last.is_empty() => format!("{what}; the last said: {last}"),
-            Some(_) | None => what,
-        };
-        let retry_after = Some(self.soonest_recovery(now));
-        let code = code.to_owned();
-        self.refuse(Refusal { status, code, message, retry_after, cause }, now);
+        }
     }
 
     fn refuse(&mut self, refusal: Refusal, now: Timestamp) {
@@ -282,31 +286,35 @@ impl Exchange {
         self.actions.push(Action::Refuse(refusal));
     }
 
-    /// When the first of the targets may be tried again: at least one second,
-    /// at most what clients can be asked to wait.
+    /// When the first of the targets may be tried again, within what clients
+    /// can be asked to wait.
     fn soonest_recovery(&self, now: Timestamp) -> Duration {
         let cooldowns = self.route.candidates.iter().map(|c| c.target.snapshot(now).cooldown);
         let soonest = cooldowns.min().unwrap_or_default();
-        soonest.clamp(Duration::from_secs(1), LONGEST_RETRY_AFTER)
+        soonest.clamp(SHORTEST_RETRY_AFTER, LONGEST_RETRY_AFTER)
     }
 }
 
-/// 429, 503, 529 and connections that were not made in time shrink an adaptive
-/// limit of concurrent calls.
-fn is_congestion(failure: &Failure) -> bool {
-    let no_connection = failure.class == FailureClass::Network && failure.phase == Phase::Connect;
-    matches!(failure.class, FailureClass::RateLimited | FailureClass::Overloaded) || no_connection
-}
-
 impl super::Attempt {
-    fn settled_failure(&self) -> Option<&Failure> {
+    /// Whether it ended for want of capacity (429, 503, 529, no connection in
+    /// time): an adaptive limit of concurrent calls shrinks.
+    const fn is_congested(&self, class: FailureClass) -> bool {
+        let refused = matches!(class, FailureClass::RateLimited | FailureClass::Overloaded);
+        let AttemptState::Ended { outcome, .. } = &self.state else { return refused };
+        refused || matches!(outcome, Outcome::ConnectTimeout)
+    }
+
+    /// How it failed, unless it was ended by us.
+    fn own_failure(&self) -> Option<&Failure> {
         match &self.state {
-            AttemptState::Settled { failure, .. } => failure.as_ref(),
+            AttemptState::Settled { failure, .. } => {
+                failure.as_ref().filter(|failure| failure.class != FailureClass::Cancelled)
+            }
             AttemptState::Running | AttemptState::Ended { .. } => None,
         }
     }
 
     fn is_failed(&self) -> bool {
-        self.settled_failure().is_some_and(|f| f.class != FailureClass::Cancelled)
+        self.own_failure().is_some()
     }
 }

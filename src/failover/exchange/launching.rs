@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use super::{Action, Attempt, AttemptState, Exchange, Matter, Planned, Start};
 use crate::failover::attempt::{Outcome, Phase};
-use crate::failover::call::{AttemptId, Bar, CandidateId, Features};
+use crate::failover::call::{AttemptId, Bar, CandidateId};
 use crate::failover::consult::Launch;
 use crate::failover::health::{Ask, Pass};
 use crate::failover::note::{Note, StartReason};
 use crate::failover::time::Timestamp;
+
+/// How often an exempt attempt is looked at again: a target that recovers in
+/// the meantime is a better hope than one that stays silent.
+const EXEMPTION: Duration = Duration::from_secs(1);
 
 impl Exchange {
     pub(super) fn attempts_left(&self) -> u32 {
@@ -33,14 +37,17 @@ impl Exchange {
     }
 
     fn bar(&self, id: CandidateId, early: bool, now: Timestamp) -> Option<Bar> {
-        let candidate = self.route.candidates.get(id.index())?;
-        if self.tried(id) >= self.route.rules.attempts_per_target || self.attempts_left() == 0 {
+        self.bar_to(self.kind_of_start(id, early), id, now)
+    }
+
+    fn bar_to(&self, ask: Ask, id: CandidateId, now: Timestamp) -> Option<Bar> {
+        if !self.may_retry(id) {
             return Some(Bar::TriedOut);
         }
         if self.attempts.iter().any(|a| a.candidate == id && a.is_hopeless()) {
             return Some(Bar::Hopeless);
         }
-        candidate.target.bar(self.kind_of_start(id, early), now)
+        self.route.candidates.get(id.index())?.target.bar(ask, now)
     }
 
     fn kind_of_start(&self, id: CandidateId, early: bool) -> Ask {
@@ -105,7 +112,7 @@ impl Exchange {
         let attempt = AttemptId(u32::try_from(self.attempts.len()).unwrap_or(u32::MAX));
         let Planned { launch, retry, .. } = planned;
         let candidate = launch.candidate;
-        let continues = self.committed.is_some() && self.delivered > 0;
+        let continues = self.committed.is_some();
         let why = match (continues, retry, self.running().next().is_some()) {
             (true, _, _) => StartReason::Continuation,
             (_, true, _) => StartReason::Retry,
@@ -124,7 +131,8 @@ impl Exchange {
             first_token_timeout: launch.first_token_timeout,
             total_timeout: launch.total_timeout,
             started: now,
-            phase: Phase::Connect,
+            // That there was no connection, the outcome says.
+            phase: Phase::Headers,
             first_token: None,
             heard: now,
             text: 0,
@@ -133,7 +141,7 @@ impl Exchange {
             blocked: false,
             overflowed: false,
             continues,
-            exempt: false,
+            exempt_until: None,
             checked: false,
             state: AttemptState::Running,
             pass: Some(pass),
@@ -146,29 +154,27 @@ impl Exchange {
             return None;
         }
         let rules = &self.route.rules;
-        let total = attempt.total_timeout.map(|length| attempt.started + length);
-        let now = if attempt.finished {
-            Some(attempt.heard + rules.terminator)
-        } else if attempt.blocked {
+        let silence = if attempt.blocked {
             None
+        } else if attempt.finished {
+            Some(attempt.heard + rules.terminator)
         } else if attempt.phase == Phase::Body {
             Some(attempt.heard + rules.between_chunks)
-        } else if attempt.exempt {
-            None
         } else {
-            Some(attempt.started + self.first_limit(attempt))
+            let first = attempt.started + self.first_limit(attempt);
+            Some(attempt.exempt_until.unwrap_or(first))
         };
-        match (total.filter(|_| !attempt.exempt), now) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let total = attempt.total_timeout.map(|length| attempt.started + length);
+        let total = total.filter(|_| attempt.exempt_until.is_none());
+        silence.into_iter().chain(total).min()
     }
 
     /// The limit for the first content: of a stream, or of a whole answer.
     fn first_limit(&self, attempt: &Attempt) -> Duration {
         let rules = &self.route.rules;
-        let route = if self.call.needs.contains(Features::STREAMING) {
-            rules.first_token + rules.first_token_per_8k * (self.call.input_tokens / 8_000)
+        let route = if self.call.streams() {
+            let for_input = rules.first_token_per_8k.saturating_mul(self.call.input_tokens / 8_000);
+            rules.first_token.saturating_add(for_input)
         } else {
             let candidate = self.route.candidates.get(attempt.candidate.index());
             candidate.map_or(rules.whole_max, |c| c.target.answer_limit(rules, attempt.started))
@@ -192,8 +198,7 @@ impl Exchange {
                 self.actions.push(Action::Abort(id));
                 self.ended(id, Outcome::Completed, now);
             } else if attempt.phase < Phase::Body && self.is_last_chance(id, now) {
-                self.attempts[id.index()].exempt = true;
-                self.note(Note::Exempted { attempt: id });
+                self.exempt(id, now);
             } else {
                 let phase = attempt.phase;
                 self.actions.push(Action::Abort(id));
@@ -202,33 +207,27 @@ impl Exchange {
         }
     }
 
-    /// Whether giving this attempt up would leave nothing to try.
+    /// Lifts an attempt's limits while there is nowhere else to go.
+    fn exempt(&mut self, id: AttemptId, now: Timestamp) {
+        let until = now + EXEMPTION;
+        if self.attempts[id.index()].exempt_until.replace(until).is_none() {
+            self.note(Note::Exempted { attempt: id });
+        }
+    }
+
+    /// Whether giving this attempt up would leave nothing else to try.
     fn is_last_chance(&self, id: AttemptId, now: Timestamp) -> bool {
         if !self.planned.is_empty() || self.running().any(|(other, _)| other != id) {
             return false;
         }
         let own = self.attempts[id.index()].candidate;
-        let others = (0..).map(CandidateId).take(self.route.candidates.len());
-        others.filter(|other| *other != own).all(|other| {
-            let bar = self.bar_after(other, now);
-            bar.is_some()
+        let ids = (0..).map(CandidateId);
+        let others = ids.zip(&self.route.candidates).filter(|(other, _)| *other != own);
+        !others.into_iter().any(|(other, candidate)| {
+            let again = self.tried(other) > 0;
+            let ask = Ask { further: true, again, beside: false, early: false };
+            candidate.facts.can_serve(&self.call) && self.bar_to(ask, other, now).is_none()
         })
-    }
-
-    /// The bar for a candidate if the running attempt were given up.
-    fn bar_after(&self, id: CandidateId, now: Timestamp) -> Option<Bar> {
-        if self.attempts_left() == 0 || self.tried(id) >= self.route.rules.attempts_per_target {
-            return Some(Bar::TriedOut);
-        }
-        if self.attempts.iter().any(|a| a.candidate == id && a.is_hopeless()) {
-            return Some(Bar::Hopeless);
-        }
-        let candidate = self.route.candidates.get(id.index())?;
-        if !candidate.facts.offers.contains(self.call.needs.without(Features::PREFILL)) {
-            return Some(Bar::Hopeless);
-        }
-        let ask = Ask { further: true, again: self.tried(id) > 0, beside: false, early: false };
-        candidate.target.bar(ask, now)
     }
 
     /// Plans the same target again.
@@ -244,7 +243,7 @@ impl Exchange {
         self.agenda.retain(|matter| *matter != Matter::Select);
     }
 
-    /// Whether the same target may be tried once more in this call.
+    /// Whether the call has an attempt left for this target.
     pub(super) fn may_retry(&self, candidate: CandidateId) -> bool {
         self.attempts_left() > 0 && self.tried(candidate) < self.route.rules.attempts_per_target
     }

@@ -47,7 +47,9 @@ pub enum Action {
     Consult(Box<Question>),
     /// Start an attempt.
     Start(Start),
-    /// End an attempt; nothing more is said of it.
+    /// End an attempt: nothing more is said of it, nor taken from it. What it
+    /// brought is kept, for it may be delivered: a finished answer whose
+    /// terminator does not come is ended this way.
     Abort(AttemptId),
     /// The commit: hand over what is held, and what follows as it comes. Said
     /// again only for an attempt that continues a broken answer.
@@ -68,7 +70,9 @@ pub enum Action {
 pub struct Start {
     pub attempt: AttemptId,
     pub candidate: CandidateId,
-    /// Continue the delivered text rather than answer from the beginning.
+    /// Continue the delivered text rather than answer from the beginning. No
+    /// text may have been delivered yet: then it is the same request again,
+    /// and its answer follows what the client has.
     pub continues: bool,
     pub edits: Vec<Edit>,
 }
@@ -77,7 +81,7 @@ pub struct Start {
 pub enum Delivery {
     /// This attempt's answer, its text (or held beginning) replaced if `amended`.
     Attempt { attempt: AttemptId, amended: Option<String> },
-    /// A policy's own text.
+    /// A policy's own text: the whole answer, and the end of the exchange.
     Text(String),
 }
 
@@ -138,8 +142,8 @@ struct Attempt {
     overflowed: bool,
     /// It continues a delivered answer.
     continues: bool,
-    /// Nowhere else to go: the first-token limit was lifted.
-    exempt: bool,
+    /// Nowhere else to go: its limits are lifted, and looked at again then.
+    exempt_until: Option<Timestamp>,
     /// The held beginning was asked about.
     checked: bool,
     state: AttemptState,
@@ -216,12 +220,15 @@ impl Exchange {
         if self.over {
             return Vec::new();
         }
+        let expired = now >= self.deadline;
         match event {
+            Event::Ended(id, outcome) => self.ended(id, outcome, now),
+            Event::ClientGone => self.end(now),
+            // Too late to start or to deliver anything: `turn` ends the call.
+            Event::Begin | Event::Answered(_) | Event::Progress(..) if expired => {}
             Event::Begin => self.want(Matter::Select),
             Event::Answered(answer) => self.answered(answer, now),
             Event::Progress(id, progress) => self.progressed(id, progress, now),
-            Event::Ended(id, outcome) => self.ended(id, outcome, now),
-            Event::ClientGone => self.leave(now),
             Event::Woke => {}
         }
         self.turn(now);
@@ -253,12 +260,15 @@ impl Exchange {
         if self.over {
             return;
         }
-        self.start_due(now);
         self.enforce_limits(now);
         if self.waiting_until.is_some_and(|until| until <= now) {
             self.waiting_until = None;
         }
-        while !self.over && self.asking.is_none() {
+        loop {
+            self.start_due(now);
+            if self.over || self.asking.is_some() {
+                break;
+            }
             match self.agenda.pop_front() {
                 Some(matter) => self.take_up(matter, now),
                 None if self.is_idle() => self.want(Matter::Select),
@@ -281,9 +291,6 @@ impl Exchange {
     }
 
     fn progressed(&mut self, id: AttemptId, progress: Progress, now: Timestamp) {
-        let rules = &self.route.rules;
-        let hold = rules.hold;
-        let committed = self.committed == Some(id);
         let Some(attempt) = self.attempts.get_mut(id.index()) else { return };
         if !matches!(attempt.state, AttemptState::Running) {
             return;
@@ -291,36 +298,38 @@ impl Exchange {
         attempt.blocked = false;
         match progress {
             Progress::Headers => attempt.phase = attempt.phase.max(Phase::FirstToken),
-            Progress::Content { text, continuable } => {
-                attempt.phase = Phase::Body;
-                attempt.heard = now;
-                attempt.text = attempt.text.saturating_add(text);
-                attempt.continuable &= continuable;
-                let since_start = now.since(attempt.started);
-                attempt.first_token.get_or_insert(since_start);
-                if committed {
-                    self.delivered = self.delivered.saturating_add(text);
-                } else if attempt.is_ripe(hold) && !attempt.checked {
-                    attempt.checked = true;
-                    self.want(Matter::Validate(id, Part::Beginning));
-                }
-            }
+            Progress::Content { text, continuable } => self.content(id, text, continuable, now),
             Progress::Finished => {
                 attempt.finished = true;
                 attempt.heard = now;
             }
             Progress::Blocked => attempt.blocked = true,
+            Progress::Unblocked => attempt.heard = now,
             Progress::Overflow => {
                 attempt.overflowed = true;
                 attempt.checked = true;
-                attempt.phase = Phase::Body;
-                attempt.heard = now;
-                let since_start = now.since(attempt.started);
-                attempt.first_token.get_or_insert(since_start);
-                if !committed && self.committed.is_none() {
+                attempt.hear(now);
+                if !self.is_taken() {
                     self.deliver(id, None, now);
                 }
             }
+        }
+    }
+
+    fn content(&mut self, id: AttemptId, text: u32, continuable: bool, now: Timestamp) {
+        let hold = if self.call.streams() { self.route.rules.hold } else { Hold::All };
+        let committed = self.committed == Some(id);
+        let Some(attempt) = self.attempts.get_mut(id.index()) else { return };
+        attempt.text = attempt.text.saturating_add(text);
+        attempt.continuable &= continuable;
+        if self.call.streams() || attempt.overflowed {
+            attempt.hear(now);
+        }
+        if committed {
+            self.delivered = self.delivered.saturating_add(text);
+        } else if attempt.is_ripe(hold) && !attempt.checked {
+            attempt.checked = true;
+            self.want(Matter::Validate(id, Part::Beginning));
         }
     }
 
@@ -329,6 +338,13 @@ impl Exchange {
         if !matches!(attempt.state, AttemptState::Running) {
             return;
         }
+        // Once the model said why it stopped, only the terminator can be lost.
+        let outcome = match outcome {
+            Outcome::Cut { .. } | Outcome::Malformed { .. } if attempt.finished => {
+                Outcome::Completed
+            }
+            other => other,
+        };
         let completed = outcome == Outcome::Completed;
         attempt.state = AttemptState::Ended { outcome, at: now };
         if completed {
@@ -356,6 +372,14 @@ impl Exchange {
 }
 
 impl Attempt {
+    /// Content arrived.
+    fn hear(&mut self, now: Timestamp) {
+        self.phase = Phase::Body;
+        self.heard = now;
+        let since_start = now.since(self.started);
+        self.first_token.get_or_insert(since_start);
+    }
+
     /// Whether enough of a stream is held to ask about its beginning.
     const fn is_ripe(&self, hold: Hold) -> bool {
         match hold {
