@@ -470,7 +470,7 @@ mod tests {
             }
         };
         succeed(5_000, 19);
-        assert_eq!(target.answer_limit(&rules, at(0)), Duration::from_secs(60));
+        assert_eq!(target.answer_limit(&rules, at(0)), Duration::from_mins(1));
         succeed(5_000, 1);
         assert_eq!(target.answer_limit(&rules, at(0)), Duration::from_secs(15));
     }

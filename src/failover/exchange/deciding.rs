@@ -8,11 +8,12 @@ use super::{
 };
 use crate::failover::attempt::AttemptView;
 use crate::failover::backoff::full_jitter;
-use crate::failover::call::{AttemptId, CandidateView};
+use crate::failover::call::{AttemptId, CandidateId, CandidateView};
 use crate::failover::consult::{
     Admission, Decider, NextStep, Opinion, Ruling, Selection, Verb, Verdict,
 };
 use crate::failover::note::Note;
+use crate::failover::rules::CallRules;
 use crate::failover::time::Timestamp;
 use crate::failover::{Failure, Outcome, classify, fallback};
 
@@ -107,7 +108,7 @@ impl Exchange {
 
     fn candidate_views(&self, now: Timestamp) -> Vec<CandidateView> {
         let bars = self.bars(now);
-        let ids = (0..).map(super::CandidateId);
+        let ids = (0..).map(CandidateId);
         let candidates = ids.zip(&self.route.candidates).zip(bars);
         candidates
             .map(|((id, candidate), barred)| CandidateView {
@@ -254,7 +255,7 @@ impl Exchange {
             NextStep::Reselect => self.move_on(now),
             NextStep::Retry(pause) => {
                 let can = ruling.class.may_pass() && self.may_retry(candidate) && self.may_go_on();
-                match self.pause(id, pause, retry_after, now) {
+                match self.pause(candidate, pause, retry_after, now) {
                     Some(pause) if can => self.retry(id, pause, now),
                     Some(_) | None => self.move_on(now),
                 }
@@ -267,19 +268,19 @@ impl Exchange {
     /// asked. `None` if that is not worth waiting for, or would come too late.
     fn pause(
         &mut self,
-        id: AttemptId,
+        candidate: CandidateId,
         ruled: Duration,
         retry_after: Option<Duration>,
         now: Timestamp,
     ) -> Option<Duration> {
-        let rules = &self.route.rules;
+        let CallRules { retry_after_wait, backoff_base, backoff_max, .. } = self.route.rules;
         let asked = retry_after.unwrap_or_default();
-        if asked > rules.retry_after_wait {
+        if asked > retry_after_wait {
             return None;
         }
         let pause = if ruled.is_zero() && asked.is_zero() {
-            let earlier = self.tried(self.attempts[id.index()].candidate).saturating_sub(1);
-            full_jitter(rules.backoff_base, rules.backoff_max, earlier, &mut self.rng)
+            let earlier = self.tried(candidate).saturating_sub(1);
+            full_jitter(backoff_base, backoff_max, earlier, &mut self.rng)
         } else {
             ruled.max(asked)
         };

@@ -87,7 +87,7 @@ impl Exchange {
     ) -> Option<Duration> {
         let mut failure = self.failure(id)?;
         failure.class = ruling.class;
-        let retry_after = failure.retry_after.map(|l| l.min(self.route.rules.cooldown_max));
+        let retry_after = failure.retry_after;
         let attempt = &self.attempts[id.index()];
         let target = &self.route.candidates[attempt.candidate.index()].target;
         let cooldown = ruling.cooldown.max(retry_after.unwrap_or_default());

@@ -8,6 +8,10 @@
 mod deciding;
 mod ending;
 mod launching;
+#[cfg(test)]
+mod script;
+#[cfg(test)]
+mod scripts;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -333,18 +337,19 @@ impl Exchange {
         }
     }
 
-    fn ended(&mut self, id: AttemptId, outcome: Outcome, now: Timestamp) {
+    fn ended(&mut self, id: AttemptId, mut outcome: Outcome, now: Timestamp) {
         let Some(attempt) = self.attempts.get_mut(id.index()) else { return };
         if !matches!(attempt.state, AttemptState::Running) {
             return;
         }
         // Once the model said why it stopped, only the terminator can be lost.
-        let outcome = match outcome {
-            Outcome::Cut { .. } | Outcome::Malformed { .. } if attempt.finished => {
-                Outcome::Completed
-            }
-            other => other,
-        };
+        if attempt.finished && matches!(outcome, Outcome::Cut { .. } | Outcome::Malformed { .. }) {
+            outcome = Outcome::Completed;
+        }
+        if let Outcome::Error(reply) = &mut outcome {
+            let longest = self.route.rules.cooldown_max;
+            reply.retry_after = reply.retry_after.map(|asked| asked.min(longest));
+        }
         let completed = outcome == Outcome::Completed;
         attempt.state = AttemptState::Ended { outcome, at: now };
         if completed {

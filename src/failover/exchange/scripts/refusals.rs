@@ -1,0 +1,100 @@
+//! What the client is told when nothing is left.
+
+use super::check;
+
+/// Every target fails like this; then the client is told that.
+fn check_all_fail(failures: [&str; 2], refusal: &str) {
+    let [first, second] = failures;
+    let out = |name: &str, failure: &str| match failure {
+        "401" => format!("{name} out authentication, "),
+        "429 quota" => format!("{name} out quota, "),
+        _ => String::new(),
+    };
+    check(
+        "a b | per-target=1",
+        &format!(
+            "0ms begin        -> start a1
+            0ms a1 {first}   -> {}start b2
+            0ms b2 {second}  -> {}refuse {refusal}",
+            out("a", first),
+            out("b", second),
+        ),
+    );
+}
+
+#[test]
+fn failures_of_one_kind_name_it() {
+    check_all_fail(["429 retry-after=9s"; 2], "429 rate_limit_exceeded exhausted after=9s");
+    check_all_fail(["429"; 2], "429 rate_limit_exceeded exhausted after=1s");
+    check_all_fail(["503"; 2], "503 server_is_overloaded exhausted after=1s");
+    check_all_fail(["reset"; 2], "502 upstream_error exhausted after=1s");
+    check_all_fail(["no-answer"; 2], "502 upstream_error exhausted after=1s");
+    check_all_fail(["404"; 2], "404 model_not_found exhausted");
+}
+
+#[test]
+fn our_own_credentials_are_never_the_client_s() {
+    check_all_fail(["401"; 2], "502 upstream_auth exhausted after=60s");
+    check_all_fail(["403"; 2], "502 upstream_permission exhausted after=1s");
+    check_all_fail(["429 quota"; 2], "503 upstream_quota exhausted after=60s");
+    check(
+        "a",
+        "policy classify authentication surface
+        0ms begin  -> start a1
+        0ms a1 401 -> a out authentication, refuse 502 upstream_auth surfaced",
+    );
+}
+
+#[test]
+fn of_several_kinds_the_last_that_may_pass_is_named() {
+    check_all_fail(["429", "500"], "502 upstream_error exhausted after=1s");
+    check_all_fail(["500", "429"], "429 rate_limit_exceeded exhausted after=1s");
+    check_all_fail(["429", "401"], "429 rate_limit_exceeded exhausted after=1s");
+    check_all_fail(["401", "503"], "503 server_is_overloaded exhausted after=1s");
+    check_all_fail(["401", "404"], "404 model_not_found exhausted");
+}
+
+#[test]
+fn retry_after_is_the_soonest_recovery_and_at_most_a_minute() {
+    check_all_fail(
+        ["429 retry-after=30s", "429 retry-after=9s"],
+        "429 rate_limit_exceeded exhausted after=9s",
+    );
+    check_all_fail(["429 retry-after=1h"; 2], "429 rate_limit_exceeded exhausted after=60s");
+}
+
+#[test]
+fn timeouts_everywhere_are_a_timeout() {
+    check(
+        "a b | attempts=2",
+        "0ms begin          -> start a1
+        10s                -> abort a1, start b2
+        20s                -> exempt b2
+        119s b2 content 0  -> deliver b2
+        120s               -> abort b2, refuse 504 deadline_exceeded deadline after=1s",
+    );
+}
+
+#[test]
+fn a_surfaced_failure_keeps_its_status() {
+    check(
+        "a",
+        "policy classify surface
+        0ms begin                      -> start a1
+        0ms a1 529 retry-after=7s      -> refuse 529 upstream_error surfaced after=7s",
+    );
+    check(
+        "a",
+        "policy classify network surface
+        0ms begin                      -> start a1
+        0ms a1 reset                   -> refuse 502 upstream_error surfaced",
+    );
+}
+
+#[test]
+fn without_anything_to_try_it_says_so() {
+    let nothing = "refuse 503 no_target_available nothing-to-try";
+    check("a(no-tools) | tools", &format!("0ms begin -> {nothing}"));
+    check("a", &format!("0ms a cools 40s\n 0ms begin -> {nothing} after=40s"));
+    check("", &format!("0ms begin -> {nothing}"));
+}
