@@ -1,8 +1,30 @@
-//! Backstay: an LLM failover gateway.
+//! Backstay: an LLM failover gateway whose every decision is made by a
+//! sandboxed WebAssembly policy.
+//!
+//! In reading order:
+//!
+//! - [`failover`]: the heart. Which attempt, when, how long, when to stop. Pure.
+//! - [`policy`]: the WebAssembly host: engine, sandbox, limits, hot reload.
+//! - [`config`]: `backstay.toml`, as written and as meant.
+//! - [`dialect`]: what clients and providers speak, as functions over bytes.
+//! - [`upstream`]: one attempt at one target.
+//! - [`gateway`]: the server, the live driver, the relay to the client.
+//! - [`admin`]: what is seen from outside.
+//! - [`fake`]: a provider that breaks on purpose.
+//! - [`cli`]: the verbs of the command line.
+//!
+//! [`clock`], [`secret`], [`telemetry`] and [`tls`] each own one small thing.
 
+pub mod admin;
+pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod dialect;
 pub mod failover;
 pub mod fake;
+pub mod gateway;
 pub mod policy;
 pub mod secret;
+pub mod telemetry;
+pub mod tls;
+pub mod upstream;

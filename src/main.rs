@@ -1,7 +1,7 @@
-//! The process edge.
+//! The process edge: parse the arguments, run the verb, exit with its code.
 
-fn main() {
-    if std::env::args().nth(1).as_deref() == Some(backstay::policy::compile::CHILD_VERB) {
-        std::process::exit(backstay::policy::compile::run_child());
-    }
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    backstay::cli::main()
 }

@@ -87,6 +87,8 @@ pub struct Call {
     pub origin_unix: Duration,
     /// All randomness of the exchange comes from here.
     pub seed: u64,
+    /// Whether a policy of the route's own is asked before the built-in.
+    pub own_policy: bool,
 }
 
 impl Call {

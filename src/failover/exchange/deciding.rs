@@ -37,7 +37,7 @@ impl Exchange {
             self.deliver(id, None, now);
             return;
         }
-        let first = if self.route.own_policy { Decider::Policy } else { Decider::BuiltIn };
+        let first = if self.call.own_policy { Decider::Policy } else { Decider::BuiltIn };
         self.ask(matter, first, now);
     }
 

@@ -93,8 +93,6 @@ pub enum Delivery {
 #[derive(Debug)]
 pub struct Route {
     pub name: String,
-    /// Whether a policy of its own is asked before the built-in.
-    pub own_policy: bool,
     pub rules: CallRules,
     pub candidates: Vec<Candidate>,
 }

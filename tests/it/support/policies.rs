@@ -126,6 +126,7 @@ pub fn call() -> Call {
         labels: Vec::new(),
         origin_unix: Duration::ZERO,
         seed: 7,
+        own_policy: true,
     }
 }
 

@@ -35,7 +35,7 @@ impl World {
             .zip(1..)
             .map(|(words, n)| candidate(words, n, &mut credentials))
             .collect();
-        let mut call = plain_call();
+        let mut call = plain_call(own_policy);
         let mut rules = CallRules::default();
         let mut shows_questions = false;
         for word in settings.split_whitespace() {
@@ -45,7 +45,7 @@ impl World {
                 other => set_rule(&mut rules, other),
             }
         }
-        let route = Route { name: "r".to_owned(), own_policy, rules, candidates };
+        let route = Route { name: "r".to_owned(), rules, candidates };
         Self { route: Arc::new(route), call: Arc::new(call), shows_questions }
     }
 
@@ -59,7 +59,7 @@ impl World {
     }
 }
 
-fn plain_call() -> Call {
+fn plain_call(own_policy: bool) -> Call {
     Call {
         id: "t".to_owned(),
         model: "m".to_owned(),
@@ -71,6 +71,7 @@ fn plain_call() -> Call {
         labels: Vec::new(),
         origin_unix: Duration::from_secs(1_700_000_000),
         seed: 7,
+        own_policy,
     }
 }
 

@@ -1,0 +1,118 @@
+//! What is seen from outside, on a listener of its own: liveness, readiness,
+//! status, decision traces. It shows what the others publish and changes nothing.
+
+mod status;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::gateway::Shared;
+use crate::secret::Secret;
+
+const PATHS: &str = "/livez, /readyz, /status, /traces, /traces/{id}";
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many traces a list shows.
+const MOST_LISTED: usize = 1_000;
+
+/// Serves until the task is dropped. `stop` makes `/readyz` say no.
+pub async fn serve(
+    shared: Arc<Shared>,
+    listener: TcpListener,
+    token: Option<Secret>,
+    stop: watch::Receiver<bool>,
+) {
+    let view = Arc::new(View { shared, token, stop });
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let view = Arc::clone(&view);
+        let service = service_fn(move |request| {
+            let view = Arc::clone(&view);
+            async move { Ok::<_, Infallible>(view.answer(&request)) }
+        });
+        tokio::spawn(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADER_TIMEOUT)
+                .serve_connection(TokioIo::new(stream), service),
+        );
+    }
+}
+
+struct View {
+    shared: Arc<Shared>,
+    token: Option<Secret>,
+    stop: watch::Receiver<bool>,
+}
+
+impl View {
+    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let path = request.uri().path();
+        if *request.method() != Method::GET && *request.method() != Method::HEAD {
+            return document(405, &json!({ "error": "this listener only shows: use GET" }));
+        }
+        // Probes carry no token; they tell nothing but yes or no.
+        match path {
+            "/livez" => return document(200, &json!({ "live": true })),
+            "/readyz" => return self.ready(),
+            _ => {}
+        }
+        if !self.is_admitted(request) {
+            let error = "present the admin token: Authorization: Bearer …";
+            return document(401, &json!({ "error": error }));
+        }
+        match path {
+            "/" => document(200, &json!({ "paths": PATHS })),
+            "/status" => document(200, &status::status(&self.shared)),
+            "/traces" => {
+                let recent = self.shared.traces.recent(MOST_LISTED);
+                let list: Vec<_> = recent.iter().map(|trace| trace.summary()).collect();
+                document(200, &json!({ "traces": list }))
+            }
+            _ => match path.strip_prefix("/traces/").and_then(|id| self.shared.traces.find(id)) {
+                Some(trace) => document(200, &trace.detail()),
+                None => {
+                    let error = format!("nothing here; there are {PATHS}");
+                    document(404, &json!({ "error": error }))
+                }
+            },
+        }
+    }
+
+    fn ready(&self) -> Response<Full<Bytes>> {
+        let draining = *self.stop.borrow();
+        let reason = if draining { "draining" } else { "serving" };
+        document(if draining { 503 } else { 200 }, &json!({ "ready": !draining, "reason": reason }))
+    }
+
+    fn is_admitted(&self, request: &Request<Incoming>) -> bool {
+        let Some(token) = &self.token else { return true };
+        let presented = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+        let presented = presented.and_then(|value| value.strip_prefix(b"Bearer "));
+        presented.is_some_and(|key| token.matches(key))
+    }
+}
+
+fn document(status: u16, value: &Value) -> Response<Full<Bytes>> {
+    let mut text = serde_json::to_vec_pretty(value).unwrap_or_default();
+    text.push(b'\n');
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}

@@ -1,0 +1,187 @@
+//! `backstay check`: reads the configuration and reports every problem, or what
+//! would happen on each route for each class of failure, by the policies' word.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{ConfigFile, MISUSED, complain, environment, say};
+use crate::clock::Clock;
+use crate::config::check::{Fate, report};
+use crate::config::{self, Config, Route};
+use crate::failover::attempt::AttemptView;
+use crate::failover::call::{CandidateView, HealthView};
+use crate::failover::classify::Weight;
+use crate::failover::consult::{NextStep, Ruling};
+use crate::failover::{
+    AttemptId, Call, CandidateId, Decider, Failure, FailureClass, Features, Opinion, Operation,
+    Phase, Question, Verb, fallback, refusal,
+};
+use crate::policy::{Library, Material, RequestView};
+
+#[derive(Debug, clap::Args)]
+pub struct Check {
+    #[command(flatten)]
+    file: ConfigFile,
+}
+
+pub fn run(check: &Check) -> ExitCode {
+    let config = match config::load(&check.file.config, &environment) {
+        Ok(config) => config,
+        Err(problems) => {
+            complain(&problems);
+            return ExitCode::from(MISUSED);
+        }
+    };
+    let library = match Library::open(super::serve::library_config(&config, Clock::start())) {
+        Ok(library) => library,
+        Err(problem) => {
+            complain(&problem);
+            return ExitCode::FAILURE;
+        }
+    };
+    say(&report(&config, &|route, class| fate(&library, route, class)));
+    match missing_policies(&config, &library) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problems) => {
+            complain(&problems);
+            ExitCode::from(MISUSED)
+        }
+    }
+}
+
+/// A route whose policy is not there would be decided by the built-in.
+fn missing_policies(config: &Config, library: &Library) -> Result<(), String> {
+    let directory = config.policies.directory.display();
+    let missing = config.routes.values().filter(|route| {
+        route.policy != "default" && library.current().policy(&route.policy).is_none()
+    });
+    let lines: Vec<_> = missing
+        .map(|route| {
+            let policy = &route.policy;
+            let refusals = library.status();
+            let reason = refusals.iter().find(|status| status.name == *policy);
+            let reason = reason.and_then(|status| status.last_refusal.as_ref());
+            let why = reason.map_or_else(
+                || format!("there is no {directory}/{policy}.wasm"),
+                |refusal| refusal.reason.clone(),
+            );
+            format!("route {:?}: policy {policy:?} is not usable: {why}", route.name)
+        })
+        .collect();
+    if lines.is_empty() { Ok(()) } else { Err(lines.join("\n")) }
+}
+
+/// What the route's policy makes of a first failure of this class.
+fn fate(library: &Library, route: &Route, class: FailureClass) -> Fate {
+    let ruling = ruling(library, route, class);
+    let counts = match (ruling.counts, ruling.class.weight()) {
+        (false, _) | (true, Weight::None) => "no",
+        (true, Weight::Soft) => "in the rate",
+        (true, Weight::Hard) => "yes",
+    };
+    let next = match ruling.next {
+        NextStep::Retry(_) => "the same target, then others",
+        NextStep::Reselect if route.targets.len() > 1 => "another target",
+        NextStep::Reselect => "the same target, if it may",
+        NextStep::Surface => "back to the client",
+    };
+    let cooldown = if class.blames_credential() {
+        let out = route.targets.first().map(|target| target.rules.credential_out);
+        format!("credential {}", humantime::format_duration(out.unwrap_or_default()))
+    } else if ruling.cooldown.is_zero() {
+        "none".to_owned()
+    } else {
+        humantime::format_duration(ruling.cooldown).to_string()
+    };
+    let (status, code) = refusal::status_of(class);
+    let finally = match ruling.next {
+        NextStep::Surface => format!("{status}, the provider's own error"),
+        NextStep::Retry(_) | NextStep::Reselect => format!("{status} {code}"),
+    };
+    Fate { counts: counts.to_owned(), next: next.to_owned(), cooldown, finally }
+}
+
+fn ruling(library: &Library, route: &Route, class: FailureClass) -> Ruling {
+    let failure = Failure {
+        phase: Phase::Headers,
+        class,
+        status: None,
+        code: String::new(),
+        message: String::new(),
+        retry_after: None,
+    };
+    let material = material(route);
+    let own = library.current().policy(&route.policy);
+    let deciders = own.map(|policy| (Decider::Policy, policy));
+    for (decider, policy) in deciders.into_iter().chain([(Decider::BuiltIn, library.builtin())]) {
+        let question = question(route, &failure, decider);
+        if let Opinion::Classify(ruling) = policy.ask(&question, &material) {
+            return ruling;
+        }
+    }
+    fallback::classify(&failure)
+}
+
+fn question(route: &Route, failure: &Failure, decider: Decider) -> Question {
+    let view = |(index, target): (usize, &config::Target)| CandidateView {
+        facts: Arc::clone(&target.facts),
+        health: HealthView::default(),
+        tried: u32::from(index == 0),
+        barred: None,
+    };
+    Question {
+        number: 1,
+        verb: Verb::ClassifyError { attempt: AttemptId(0) },
+        decider,
+        time_left: route.rules.deadline,
+        attempts_left: route.rules.attempts.saturating_sub(1),
+        delivered: 0,
+        now_unix_ms: 0.0,
+        seed: 1,
+        candidates: route.targets.iter().enumerate().map(view).collect(),
+        attempts: vec![AttemptView {
+            candidate: CandidateId(0),
+            elapsed: Duration::from_millis(100),
+            first_token: None,
+            failure: Some(failure.clone()),
+        }],
+    }
+}
+
+fn material(route: &Route) -> Material {
+    let call = Call {
+        id: "check".to_owned(),
+        model: route.name.clone(),
+        operation: Operation::Chat,
+        needs: Features::NONE,
+        input_tokens: 0,
+        max_output_tokens: None,
+        tenant: None,
+        labels: Vec::new(),
+        origin_unix: Duration::ZERO,
+        seed: 1,
+        own_policy: true,
+    };
+    Material {
+        call: Arc::new(call),
+        route: route.name.as_str().into(),
+        settings: route.settings.as_str().into(),
+        request: Arc::new(NoRequest),
+        output: None,
+    }
+}
+
+/// A check has no request to show.
+#[derive(Debug)]
+struct NoRequest;
+
+impl RequestView for NoRequest {
+    fn header(&self, _name: &str) -> Option<String> {
+        None
+    }
+
+    fn json(&self, _pointer: &str) -> Option<String> {
+        None
+    }
+}

@@ -1,0 +1,98 @@
+//! The verbs of the command line, a file each, without logic of their own.
+
+mod check;
+mod fake;
+mod init;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::telemetry::{self, LogFormat};
+
+/// Exit code for bad arguments and bad configurations.
+const MISUSED: u8 = 2;
+
+/// An LLM failover gateway whose every decision is made by a sandboxed
+/// WebAssembly policy.
+#[derive(Debug, Parser)]
+#[command(name = "backstay", version, about, max_term_width = 100)]
+struct Arguments {
+    /// What is logged: error, warn, info, debug, or a tracing filter.
+    #[arg(long, global = true, value_name = "FILTER", default_value = "info", env = "BACKSTAY_LOG")]
+    log: String,
+    /// How log lines look.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Serve calls as backstay.toml says.
+    Serve(serve::Serve),
+    /// Read the configuration, report every problem, and say what would happen.
+    Check(check::Check),
+    /// Write a commented backstay.toml.
+    Init(init::Init),
+    /// Be a provider that breaks on purpose, to rehearse outages.
+    Fake(fake::Fake),
+    /// Compile a policy from standard input to standard output.
+    #[command(hide = true)]
+    CompilePolicy,
+}
+
+/// Where the configuration is.
+#[derive(Debug, clap::Args)]
+struct ConfigFile {
+    /// The configuration file.
+    #[arg(long, short, value_name = "FILE", default_value = "backstay.toml", env = "BACKSTAY_CONFIG")]
+    config: PathBuf,
+}
+
+/// Runs the verb that the arguments name.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { MISUSED } else { 0 });
+        }
+    };
+    if let Err(problem) = telemetry::start(arguments.log_format, &arguments.log) {
+        complain(&problem);
+        return ExitCode::from(MISUSED);
+    }
+    match arguments.verb {
+        Verb::Serve(verb) => serve::run(&verb),
+        Verb::Check(verb) => check::run(&verb),
+        Verb::Init(verb) => init::run(&verb),
+        Verb::Fake(verb) => fake::run(&verb),
+        Verb::CompilePolicy => crate::policy::compile_from_stdin(),
+    }
+}
+
+/// To standard error: what went wrong and what to do.
+#[expect(clippy::print_stderr, reason = "the process edge talks to its user")]
+fn complain(text: &dyn std::fmt::Display) {
+    eprintln!("{text}");
+}
+
+/// To standard output: what was asked for.
+#[expect(clippy::print_stdout, reason = "the process edge talks to its user")]
+fn say(text: &dyn std::fmt::Display) {
+    println!("{text}");
+}
+
+/// Secrets are read from the environment here and nowhere else.
+fn environment(name: &str) -> Option<std::ffi::OsString> {
+    std::env::var_os(name)
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}

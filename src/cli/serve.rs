@@ -1,0 +1,176 @@
+//! `backstay serve`: the gateway, until a signal ends it.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+use super::{ConfigFile, MISUSED, complain, environment};
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::gateway::{self, Shared};
+use crate::policy::{Compiler, Library, LibraryConfig, Limits};
+use crate::{admin, tls};
+
+#[derive(Debug, clap::Args)]
+pub struct Serve {
+    #[command(flatten)]
+    file: ConfigFile,
+}
+
+pub fn run(serve: &Serve) -> ExitCode {
+    let path = &serve.file.config;
+    let config = match config::load(path, &environment) {
+        Ok(config) => config,
+        Err(problems) => {
+            complain(&problems);
+            if !path.exists() {
+                complain(&"write one with: backstay init");
+            }
+            return ExitCode::from(MISUSED);
+        }
+    };
+    for warning in &config.warnings {
+        complain(warning);
+    }
+    let served = super::runtime().map_err(anyhow).and_then(|runtime| {
+        let ended = runtime.block_on(serve_until_told(config));
+        runtime.shutdown_background();
+        ended
+    });
+    match served {
+        Ok(code) => code,
+        Err(problem) => {
+            complain(&problem);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn anyhow(error: std::io::Error) -> String {
+    error.to_string()
+}
+
+async fn serve_until_told(config: Config) -> Result<ExitCode, String> {
+    let listener = listen("server", &config.server.listen).await?;
+    let admin_listener = match &config.admin {
+        Some(admin) => Some((listen("admin", &admin.listen).await?, admin.token.clone())),
+        None => None,
+    };
+    let shared = start(config)?;
+    let (stop, stopping) = watch::channel(false);
+    let _watch = watch_config(&shared).map_err(|e| format!("cannot watch the configuration: {e}"))?;
+    if let Some((listener, token)) = admin_listener {
+        info!(address = %address(&listener), "admin: /status, /traces, /livez, /readyz");
+        tokio::spawn(admin::serve(Arc::clone(&shared), listener, token, stopping.clone()));
+    }
+    info!(address = %address(&listener), routes = shared.generation().routes.len(), "serving");
+    let serving = tokio::spawn(gateway::serve(Arc::clone(&shared), listener, stopping));
+    told_to_stop().await?;
+    info!(calls_under_way = shared.under_way(), "draining; a second signal ends at once");
+    let _ = stop.send(true);
+    tokio::select! {
+        drained = serving => Ok(match drained {
+            Ok(gateway::Drained::Fully) => {
+                info!("drained");
+                ExitCode::SUCCESS
+            }
+            Ok(gateway::Drained::CutOff(calls)) => {
+                warn!(calls, "the drain limit passed: calls were cut off");
+                ExitCode::SUCCESS
+            }
+            Err(problem) => {
+                error!(%problem, "the server failed");
+                ExitCode::FAILURE
+            }
+        }),
+        second = told_to_stop() => {
+            second?;
+            warn!(calls = shared.under_way(), "ended at once by a second signal");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+async fn listen(section: &str, address: &str) -> Result<TcpListener, String> {
+    TcpListener::bind(address).await.map_err(|e| {
+        format!("[{section}] cannot listen on {address}: {e}; is it in use? Change listen in [{section}]")
+    })
+}
+
+fn address(listener: &TcpListener) -> String {
+    listener.local_addr().map_or_else(|_| "unknown".to_owned(), |a| a.to_string())
+}
+
+async fn told_to_stop() -> Result<(), String> {
+    let hook = |kind| signal(kind).map_err(|e| format!("cannot listen for signals: {e}"));
+    let (mut term, mut int) = (hook(SignalKind::terminate())?, hook(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    Ok(())
+}
+
+/// Opens the policies and makes the configuration ready.
+fn start(config: Config) -> Result<Arc<Shared>, String> {
+    tls::install_provider();
+    let clock = Clock::start();
+    let library = Library::open(library_config(&config, clock)).map_err(|e| e.to_string())?;
+    for (name, route) in &config.routes {
+        let missing = route.policy != "default" && library.current().policy(&route.policy).is_none();
+        if missing {
+            let policy = route.policy.as_str();
+            warn!(route = name, policy, "no such policy is loaded: the built-in decides until it is");
+        }
+    }
+    Shared::start(config, library, clock, seed()).map_err(|e| e.to_string())
+}
+
+/// From the process's own source of randomness.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
+pub fn library_config(config: &Config, clock: Clock) -> LibraryConfig {
+    let policies = &config.policies;
+    let limits = &policies.limits;
+    LibraryConfig {
+        directory: Some(policies.directory.clone()),
+        cache: policies.cache.clone(),
+        limits: Limits {
+            time: limits.time,
+            memory: limits.memory,
+            stack: limits.stack,
+            instances: limits.instances,
+            tables: limits.tables,
+            allocation: limits.allocation,
+            log_lines: limits.log_lines,
+        },
+        compiler: std::env::current_exe().map_or(Compiler::InProcess, Compiler::Child),
+        clock: Arc::new(move || clock.now()),
+    }
+}
+
+/// Follows the configuration file; a bad one changes nothing.
+fn watch_config(shared: &Arc<Shared>) -> std::io::Result<config::Watch> {
+    let current = Arc::clone(&shared.generation().config);
+    let shared = Arc::clone(shared);
+    config::watch(&current, environment, move |loaded| match loaded {
+        Err(problems) => error!("configuration not changed:\n{problems}"),
+        Ok(config) => {
+            let old = shared.generation();
+            if old.config.server.listen != config.server.listen {
+                warn!("[server] listen changed: that takes a restart");
+            }
+            match shared.reload(config) {
+                Ok(generation) => info!(generation, "configuration changed"),
+                Err(problem) => error!(%problem, "configuration not changed"),
+            }
+        }
+    })
+}

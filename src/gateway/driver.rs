@@ -1,0 +1,689 @@
+//! The live driver: performs the heart's actions with sockets and policies, and
+//! tells it what happens. It has no opinion of its own.
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use tokio::time::Sleep;
+use tracing::{debug, info, warn};
+
+use super::Shared;
+use crate::clock::Clock;
+use super::generation::{Generation, LiveRoute};
+use super::inquiry::{Change, Inquiry, Shown};
+use super::outlet::ClientGone;
+use super::relay::{Forwarded, Relay};
+use super::reply::{self, Stamp};
+use super::trace::{End, Trace};
+use crate::dialect::{AnswerText, Attempted, ErrorOut, Part, Whole};
+use crate::failover::breaker::Change as CircuitChange;
+use crate::failover::call::Circuit;
+use crate::failover::{
+    Action, Answer, AttemptId, Call, CandidateId, Cause, Decider, Delivery, Event, Exchange,
+    Failure, Features, Note, Opinion, Outcome, Progress, Question, Refusal, Start, Timestamp, Verb,
+};
+use crate::policy::{Material, Policy};
+use crate::upstream::{Attempt, ErrorBody, Headers, Piece, Report};
+
+/// What is held of a stream before its commit, at the most.
+const MOST_HELD: usize = 32 << 20;
+
+/// One call under way.
+pub struct Driver {
+    shared: Arc<Shared>,
+    generation: Arc<Generation>,
+    route: Arc<LiveRoute>,
+    /// The route's own policy, if it has one that works.
+    policy: Option<Arc<Policy>>,
+    policy_tag: Arc<str>,
+    inquiry: Arc<Inquiry>,
+    forwarded: HeaderMap,
+    call: Arc<Call>,
+    exchange: Exchange,
+    attempts: Vec<Running>,
+    /// The attempt whose pieces go to the client.
+    source: Option<AttemptId>,
+    /// Answer text of the attempts before the present one.
+    said: String,
+    relay: Relay,
+    consulting: Option<Consulting>,
+    timer: Timer,
+    /// Since when the client takes less than it is given.
+    blocked: Option<Timestamp>,
+    begun: Timestamp,
+    notes: Vec<(Timestamp, Note)>,
+    end: End,
+}
+
+type Consulting = Pin<Box<dyn Future<Output = (u32, Opinion)> + Send>>;
+
+/// An attempt as the driver holds it.
+struct Running {
+    candidate: CandidateId,
+    /// Gone once it has ended or was aborted.
+    upstream: Option<Attempt>,
+    continues: bool,
+    started: Timestamp,
+    headers: HeaderMap,
+    held: Vec<Piece>,
+    held_bytes: usize,
+    /// What it said: of a whole answer, or of a stream that ended.
+    answer: Option<Arc<AnswerText>>,
+    whole: Option<Bytes>,
+    overflow: Vec<Bytes>,
+    overflowing: bool,
+    error: Option<ErrorBody>,
+}
+
+/// What the driver waits for.
+enum Happening {
+    Event(Event),
+    Report(AttemptId, Report),
+    Room,
+}
+
+/// One timer, moved only when it must be.
+#[derive(Default)]
+struct Timer {
+    sleep: Option<Pin<Box<Sleep>>>,
+    armed: Option<Timestamp>,
+}
+
+/// All a call needs.
+pub struct Setup {
+    pub shared: Arc<Shared>,
+    pub generation: Arc<Generation>,
+    pub route: Arc<LiveRoute>,
+    pub policy: Option<Arc<Policy>>,
+    pub policy_tag: Arc<str>,
+    pub inquiry: Arc<Inquiry>,
+    pub call: Arc<Call>,
+    pub relay: Relay,
+}
+
+impl Driver {
+    #[must_use]
+    pub fn new(setup: Setup) -> Self {
+        let Setup { shared, generation, route, policy, policy_tag, inquiry, call, relay } = setup;
+        let begun = shared.clock.now();
+        let exchange = Exchange::new(Arc::clone(&call), Arc::clone(&route.rules), begun);
+        let forwarded = inquiry.dialect.forward_request_headers(&inquiry.headers);
+        Self {
+            shared,
+            generation,
+            route,
+            policy,
+            policy_tag,
+            inquiry,
+            forwarded,
+            call,
+            exchange,
+            attempts: Vec::new(),
+            source: None,
+            said: String::new(),
+            relay,
+            consulting: None,
+            timer: Timer::default(),
+            blocked: None,
+            begun,
+            notes: Vec::new(),
+            end: End::ClientGone,
+        }
+    }
+
+    /// Serves the call to its end.
+    pub async fn run(mut self) {
+        self.feed(Event::Begin);
+        while !self.exchange.is_over() {
+            match poll_fn(|cx| self.poll_happening(cx)).await {
+                Happening::Event(event) => self.feed(event),
+                Happening::Report(id, report) => self.reported(id, report),
+                Happening::Room => self.unblock(),
+            }
+        }
+        self.close();
+    }
+
+    /// Tells the heart, does what it says, and tells it what came of that.
+    fn feed(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let now = self.shared.clock.now();
+            for action in self.exchange.on(event, now) {
+                events.extend(self.perform(action, now));
+            }
+        }
+    }
+
+    fn perform(&mut self, action: Action, now: Timestamp) -> Option<Event> {
+        match action {
+            Action::Consult(question) => return self.consult(*question),
+            Action::Start(start) => return self.start(start),
+            Action::Abort(id) => self.attempts[id.index()].stop(),
+            Action::Deliver(delivery) => return self.deliver(delivery),
+            Action::Finish => self.finish(),
+            Action::Refuse(refusal) => self.refuse(refusal),
+            Action::Park => self.park(),
+            Action::Record(note) => self.record(note, now),
+        }
+        None
+    }
+
+    fn consult(&mut self, question: Question) -> Option<Event> {
+        let number = question.number;
+        let policy = match (question.decider, &self.policy) {
+            (Decider::Policy, Some(policy)) => Arc::clone(policy),
+            (Decider::Policy | Decider::BuiltIn | Decider::Fallback, _) => self.shared.library.builtin(),
+        };
+        let material = self.material(&question);
+        if policy.quick() {
+            let opinion = policy.ask(&question, &material);
+            return Some(Event::Answered(Answer { number, opinion }));
+        }
+        let asking = async move { (number, policy.ask_anywhere(&question, &material).await) };
+        self.consulting = Some(Box::pin(asking));
+        None
+    }
+
+    fn material(&self, question: &Question) -> Material {
+        let output = match question.verb {
+            Verb::SelectProvider | Verb::ClassifyError { .. } => None,
+            Verb::ValidateOutput { attempt, complete, .. } => {
+                Some(super::output::shown(self.answer_of(attempt), complete))
+            }
+        };
+        Material {
+            call: Arc::clone(&self.call),
+            route: Arc::clone(&self.route.name),
+            settings: Arc::clone(&self.route.settings),
+            request: Arc::new(Shown(Arc::clone(&self.inquiry))),
+            output,
+        }
+    }
+
+    /// The answer as the client has it, or will.
+    fn answer_of(&self, id: AttemptId) -> Arc<AnswerText> {
+        let running = &self.attempts[id.index()];
+        let answer = running.answer_text();
+        if !running.continues {
+            return answer;
+        }
+        let text = format!("{}{}", self.said, self.relay.spliced());
+        Arc::new(AnswerText { text, ..(*answer).clone() })
+    }
+
+    /// Brings `said` up to what the client has.
+    fn catch_up(&mut self) {
+        let Some(id) = self.source else { return };
+        let source = &self.attempts[id.index()];
+        if source.continues {
+            self.said.push_str(&self.relay.take_spliced());
+        } else {
+            self.said.clone_from(&source.answer_text().text);
+        }
+    }
+
+    fn start(&mut self, start: Start) -> Option<Event> {
+        let Start { attempt, candidate, continues, edits } = start;
+        if continues {
+            self.catch_up();
+        }
+        let facts = &self.route.rules.candidates[candidate.index()].facts;
+        let change = Change {
+            model: &facts.model,
+            continues: continues.then_some(self.said.as_str()),
+            prefill: facts.offers.contains(Features::PREFILL),
+            edits: &edits,
+        };
+        let expect = self.inquiry.expect(self.shared.clock.unix());
+        let body = self.inquiry.body_for(&change);
+        let endpoint = &self.route.endpoints[candidate.index()];
+        let (upstream, refused) = match body {
+            Ok(body) => (Some(Attempt::new(endpoint, expect, &self.forwarded, body)), None),
+            Err(bad) => (None, Some(Outcome::Unsupported { detail: bad.message })),
+        };
+        let now = self.shared.clock.now();
+        self.attempts.push(Running::new(candidate, continues, upstream, now));
+        refused.map(|outcome| Event::Ended(attempt, outcome))
+    }
+
+    fn poll_happening(&mut self, cx: &mut Context<'_>) -> Poll<Happening> {
+        let blocked = self.blocked.is_some();
+        match self.relay.poll_client(blocked, cx) {
+            Poll::Ready(Err(ClientGone)) => {
+                return Poll::Ready(Happening::Event(Event::ClientGone));
+            }
+            Poll::Ready(Ok(())) => return Poll::Ready(Happening::Room),
+            Poll::Pending => {}
+        }
+        if let Some(consulting) = &mut self.consulting
+            && let Poll::Ready((number, opinion)) = consulting.as_mut().poll(cx)
+        {
+            self.consulting = None;
+            let answer = Answer { number, opinion };
+            return Poll::Ready(Happening::Event(Event::Answered(answer)));
+        }
+        for (id, running) in (0..).map(AttemptId).zip(&mut self.attempts) {
+            // A client that does not read stops the reading of its provider.
+            if blocked && self.source == Some(id) {
+                continue;
+            }
+            if let Some(upstream) = &mut running.upstream
+                && let Poll::Ready(report) = upstream.poll_report(cx)
+            {
+                return Poll::Ready(Happening::Report(id, report));
+            }
+        }
+        let patience = self.generation.config.server.write_timeout;
+        let given_up = self.blocked.map(|since| since + patience);
+        let wake_at = self.exchange.wake_at().into_iter().chain(given_up).min();
+        self.timer.poll(wake_at, &self.shared.clock, cx).map(|now| {
+            let gone = given_up.is_some_and(|at| at <= now);
+            Happening::Event(if gone { Event::ClientGone } else { Event::Woke })
+        })
+    }
+
+    fn unblock(&mut self) {
+        self.blocked = None;
+        if let Some(id) = self.source {
+            self.feed(Event::Progress(id, Progress::Unblocked));
+        }
+    }
+
+    fn reported(&mut self, id: AttemptId, report: Report) {
+        match report {
+            Report::Headers(headers) => self.headed(id, *headers),
+            Report::Pieces(pieces) => self.streamed(id, pieces),
+            Report::Whole(body, whole) => self.attempts[id.index()].complete(body, *whole),
+            Report::Overflow(bytes) => self.overflowed(id, bytes),
+            Report::Ended(outcome, error) => {
+                let running = &mut self.attempts[id.index()];
+                running.stop();
+                running.error = error;
+                self.feed(Event::Ended(id, outcome));
+            }
+        }
+    }
+
+    fn headed(&mut self, id: AttemptId, headers: Headers) {
+        let running = &mut self.attempts[id.index()];
+        let Headers { forwarded, requests_left, tokens_left } = headers;
+        running.headers = forwarded;
+        if requests_left.is_some() || tokens_left.is_some() {
+            let candidate = &self.route.rules.candidates[running.candidate.index()];
+            candidate.target.rate_limits(requests_left, tokens_left);
+        }
+        self.feed(Event::Progress(id, Progress::Headers));
+    }
+
+    fn streamed(&mut self, id: AttemptId, pieces: Vec<Piece>) {
+        let forwarded = if self.source == Some(id) {
+            self.forward(id, pieces)
+        } else {
+            Ok(self.attempts[id.index()].hold(pieces))
+        };
+        match forwarded {
+            Ok(forwarded) => self.progressed(id, forwarded),
+            Err(event) => self.feed(event),
+        }
+    }
+
+    /// Passes pieces to the client; a continuation that does not fit ends there.
+    fn forward(&mut self, id: AttemptId, pieces: Vec<Piece>) -> Result<Forwarded, Event> {
+        match self.relay.forward(pieces) {
+            Ok(forwarded) => Ok(forwarded),
+            Err(misfit) => {
+                self.attempts[id.index()].stop();
+                Err(Event::Ended(id, Outcome::Malformed { detail: misfit.to_string() }))
+            }
+        }
+    }
+
+    fn progressed(&mut self, id: AttemptId, forwarded: Forwarded) {
+        let Forwarded { text, content, continuable, finished } = forwarded;
+        if content {
+            self.feed(Event::Progress(id, Progress::Content { text, continuable }));
+        }
+        if finished {
+            self.feed(Event::Progress(id, Progress::Finished));
+        }
+        let running = &self.attempts[id.index()];
+        if running.held_bytes > MOST_HELD && !running.overflowing {
+            self.attempts[id.index()].overflowing = true;
+            self.feed(Event::Progress(id, Progress::Overflow));
+        }
+        if self.source == Some(id) && self.blocked.is_none() && self.relay.is_full() {
+            self.blocked = Some(self.shared.clock.now());
+            self.feed(Event::Progress(id, Progress::Blocked));
+        }
+    }
+
+    fn overflowed(&mut self, id: AttemptId, bytes: Bytes) {
+        if self.source == Some(id) {
+            self.relay.pass(bytes);
+            self.progressed(id, Forwarded { content: true, ..Forwarded::default() });
+            return;
+        }
+        let running = &mut self.attempts[id.index()];
+        running.overflow.push(bytes);
+        if !running.overflowing {
+            running.overflowing = true;
+            self.feed(Event::Progress(id, Progress::Overflow));
+        }
+    }
+
+    fn deliver(&mut self, delivery: Delivery) -> Option<Event> {
+        match delivery {
+            Delivery::Text(text) => {
+                self.end = End::Answered;
+                let stamp = self.stamp(None);
+                let (headers, body) =
+                    self.inquiry.dialect.text_answer(&self.call.model, &text, &self.call.id, self.inquiry.streams(), self.shared.clock.unix());
+                self.relay.whole(&headers, &stamp, body);
+                None
+            }
+            Delivery::Attempt { attempt, amended } => self.deliver_attempt(attempt, amended),
+        }
+    }
+
+    fn deliver_attempt(&mut self, id: AttemptId, amended: Option<String>) -> Option<Event> {
+        let stamp = self.stamp(Some(id));
+        self.source = Some(id);
+        let running = &mut self.attempts[id.index()];
+        if running.continues {
+            self.relay.continue_after(&self.said);
+            let held = std::mem::take(&mut running.held);
+            return self.forward(id, held).err();
+        }
+        let mut headers = std::mem::take(&mut running.headers);
+        if let Some(body) = running.whole.take() {
+            let body = amended.map_or(body.clone(), |text| self.inquiry.dialect.amend(&body, &text));
+            self.relay.whole(&headers, &stamp, body);
+            return None;
+        }
+        if self.inquiry.streams() {
+            reply::stream_headers(&mut headers);
+        }
+        self.relay.open(&headers, &stamp);
+        for bytes in std::mem::take(&mut running.overflow) {
+            self.relay.pass(bytes);
+        }
+        let held = std::mem::take(&mut running.held);
+        running.held_bytes = 0;
+        match amended {
+            Some(text) => self.relay.forward_amended(held, &text),
+            None => return self.forward(id, held).err(),
+        }
+        None
+    }
+
+    fn finish(&mut self) {
+        self.end = End::Delivered;
+        let note = self.source.filter(|id| self.attempts[id.index()].continues).map(|id| {
+            let stamp = self.stamp(Some(id));
+            format!("backstay finished-by={} attempts={} trace={}", stamp.target, stamp.attempts, stamp.trace)
+        });
+        self.relay.finish(note.as_deref());
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        let stamp = self.stamp(None);
+        let attempted = self.attempted();
+        let error = ErrorOut {
+            status: refusal.status,
+            code: &refusal.code,
+            message: &refusal.message,
+            trace: &stamp.trace,
+            attempts: &attempted,
+        };
+        let dialect = self.inquiry.dialect;
+        if self.source.is_some() {
+            self.relay.break_off(dialect.error_event(&error));
+        } else if let Some(original) = self.original(&refusal) {
+            let response = reply::surfaced(&refusal, original, &stamp);
+            self.relay.respond(response);
+        } else {
+            let response = reply::error(dialect, &error, refusal.retry_after, &stamp);
+            self.relay.respond(response);
+        }
+        self.end = End::Refused { refusal, committed: self.source.is_some() };
+    }
+
+    /// The provider's own words, where the client is to have them: of the same
+    /// dialect, and only with the status the heart agreed to.
+    fn original(&self, refusal: &Refusal) -> Option<&ErrorBody> {
+        let Cause::Surfaced(id) = refusal.cause else { return None };
+        let running = &self.attempts[id.index()];
+        let error = running.error.as_ref()?;
+        let endpoint = &self.route.endpoints[running.candidate.index()];
+        let same = endpoint.dialect() == self.inquiry.dialect;
+        (same && endpoint.dialect().is_error(&error.body)).then_some(error)
+    }
+
+    fn park(&mut self) {
+        self.end = End::Parked;
+        let stamp = self.stamp(None);
+        let error = ErrorOut {
+            status: 503,
+            code: "deferred_unavailable",
+            message: "the policy deferred this call, and there is no queue to keep it in",
+            trace: &stamp.trace,
+            attempts: &self.attempted(),
+        };
+        let after = Some(crate::failover::refusal::LONGEST_RETRY_AFTER);
+        self.relay.respond(reply::error(self.inquiry.dialect, &error, after, &stamp));
+    }
+
+    fn attempted(&self) -> Vec<Attempted> {
+        let ended = self.notes.iter().filter_map(|(at, note)| match note {
+            Note::Ended { attempt, failure: Some(failure) } => Some((*at, *attempt, failure)),
+            Note::Ended { failure: None, .. }
+            | Note::Decided { .. }
+            | Note::PassedOver { .. }
+            | Note::Faulted { .. }
+            | Note::Barred { .. }
+            | Note::Started { .. }
+            | Note::Exempted { .. }
+            | Note::Committed { .. }
+            | Note::Circuit { .. }
+            | Note::CredentialOut { .. }
+            | Note::Waiting { .. } => None,
+        });
+        ended.map(|(at, id, failure)| self.attempted_one(at, id, failure)).collect()
+    }
+
+    fn attempted_one(&self, at: Timestamp, id: AttemptId, failure: &Failure) -> Attempted {
+        let running = &self.attempts[id.index()];
+        Attempted {
+            target: self.target_name(running.candidate).to_owned(),
+            class: failure.class.label(),
+            phase: failure.phase.label(),
+            status: failure.status,
+            elapsed_ms: u64::try_from(at.since(running.started).as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    fn target_name(&self, candidate: CandidateId) -> &str {
+        &self.route.rules.candidates[candidate.index()].facts.target
+    }
+
+    /// Who serves: the given attempt, else the last one.
+    fn stamp(&self, attempt: Option<AttemptId>) -> Stamp {
+        let running = match attempt {
+            Some(id) => self.attempts.get(id.index()),
+            None => self.attempts.last(),
+        };
+        Stamp {
+            trace: self.call.id.clone(),
+            target: running.map_or("none", |r| self.target_name(r.candidate)).to_owned(),
+            attempts: u32::try_from(self.attempts.len()).unwrap_or(u32::MAX),
+            policy: self.policy_tag.to_string(),
+        }
+    }
+
+    /// Keeps a note for the trace; tells the operator what concerns him.
+    fn record(&mut self, note: Note, now: Timestamp) {
+        match &note {
+            Note::Circuit { candidate, change } => {
+                self.log_circuit(*candidate, *change);
+            }
+            Note::CredentialOut { candidate, class, length } => warn!(
+                target = self.target_name(*candidate),
+                class = class.label(),
+                for_s = length.as_secs(),
+                "credential taken out: check the provider's key and quota"
+            ),
+            Note::Faulted { decider: Decider::Policy, reason, inadmissible: true, .. } => {
+                if let Some(policy) = &self.policy {
+                    policy.count_fault(reason);
+                }
+            }
+            Note::Ended { attempt, failure: Some(failure) } => debug!(
+                trace = self.call.id,
+                attempt = attempt.0 + 1,
+                class = failure.class.label(),
+                phase = failure.phase.label(),
+                status = failure.status,
+                "attempt failed"
+            ),
+            Note::Ended { failure: None, .. }
+            | Note::Faulted { .. }
+            | Note::Decided { .. }
+            | Note::PassedOver { .. }
+            | Note::Barred { .. }
+            | Note::Started { .. }
+            | Note::Exempted { .. }
+            | Note::Committed { .. }
+            | Note::Waiting { .. } => {}
+        }
+        self.notes.push((now, note));
+    }
+
+    fn log_circuit(&self, candidate: CandidateId, change: CircuitChange) {
+        let target = self.target_name(candidate);
+        let pause_ms = u64::try_from(change.pause.as_millis()).unwrap_or(u64::MAX);
+        match change.to {
+            Circuit::Open => warn!(target, reason = change.why, pause_ms, "circuit opened"),
+            Circuit::HalfOpen | Circuit::Closed => {
+                info!(target, reason = change.why, "circuit closed");
+            }
+        }
+    }
+
+    /// Leaves the trace behind.
+    fn close(self) {
+        let trace = Trace {
+            call: self.call,
+            route: Arc::clone(&self.route.rules),
+            policy: self.policy_tag,
+            begun: self.begun,
+            ended: self.shared.clock.now(),
+            generation: self.generation.number,
+            end: self.end,
+            notes: self.notes,
+        };
+        self.shared.traces.add(trace);
+    }
+}
+
+impl Running {
+    fn new(candidate: CandidateId, continues: bool, upstream: Option<Attempt>, started: Timestamp) -> Self {
+        Self {
+            candidate,
+            upstream,
+            continues,
+            started,
+            headers: HeaderMap::new(),
+            held: Vec::new(),
+            held_bytes: 0,
+            answer: None,
+            whole: None,
+            overflow: Vec::new(),
+            overflowing: false,
+            error: None,
+        }
+    }
+
+    /// Ends the attempt's request, keeping what it said.
+    fn stop(&mut self) {
+        if let Some(upstream) = self.upstream.take()
+            && self.answer.is_none()
+        {
+            self.answer = upstream.answer().cloned().map(Arc::new);
+        }
+    }
+
+    fn answer_text(&self) -> Arc<AnswerText> {
+        match (&self.answer, &self.upstream) {
+            (Some(answer), _) => Arc::clone(answer),
+            (None, Some(upstream)) => Arc::new(upstream.answer().cloned().unwrap_or_default()),
+            (None, None) => Arc::default(),
+        }
+    }
+
+    fn complete(&mut self, body: Bytes, whole: Whole) {
+        self.answer = Some(Arc::new(whole.answer));
+        self.whole = Some(body);
+    }
+
+    /// Keeps pieces back until the commit. Comments are not worth keeping.
+    fn hold(&mut self, pieces: Vec<Piece>) -> Forwarded {
+        let mut seen = Forwarded { continuable: true, ..Forwarded::default() };
+        for piece in &pieces {
+            self.held_bytes += piece.frame.bytes.len();
+            match &piece.part {
+                Part::Content { text_bytes, continuable } => {
+                    seen.text = seen.text.saturating_add(*text_bytes);
+                    seen.content = true;
+                    seen.continuable &= continuable;
+                }
+                Part::Finish { text_bytes } => {
+                    seen.text = seen.text.saturating_add(*text_bytes);
+                    seen.content = true;
+                    seen.finished = true;
+                }
+                Part::Comment
+                | Part::Lifecycle
+                | Part::Usage
+                | Part::Done
+                | Part::Error(_)
+                | Part::Malformed { .. } => {}
+            }
+        }
+        let worth = pieces.into_iter().filter(|piece| !matches!(piece.part, Part::Comment));
+        self.held.extend(worth);
+        seen
+    }
+}
+
+impl Timer {
+    /// Ready at `wake_at` or a little after a former one.
+    fn poll(&mut self, wake_at: Option<Timestamp>, clock: &Clock, cx: &mut Context<'_>) -> Poll<Timestamp> {
+        let Some(wake_at) = wake_at else { return Poll::Pending };
+        let instant = clock.instant(wake_at);
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(instant)));
+        // A timer that rings too early is asked again; moving it for every
+        // piece of a stream would cost more.
+        if self.armed.is_none_or(|armed| wake_at < armed) {
+            sleep.as_mut().reset(instant);
+            self.armed = Some(wake_at);
+        }
+        loop {
+            if sleep.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let now = clock.now();
+            if now >= wake_at {
+                self.armed = None;
+                return Poll::Ready(now);
+            }
+            sleep.as_mut().reset(instant);
+            self.armed = Some(wake_at);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! One immutable configuration, made ready to serve: routes with their targets
+//! and endpoints, and the keys of clients. A call takes the current generation
+//! once and keeps it to its end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::targets::Targets;
+use crate::config::{self, Config};
+use crate::failover::{Candidate, Route};
+use crate::upstream::{Endpoint, EndpointError};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Generation {
+    /// Counts the configurations since the start.
+    pub number: u64,
+    pub config: Arc<Config>,
+    pub routes: BTreeMap<String, Arc<LiveRoute>>,
+    pub clients: ClientKeys,
+}
+
+/// A route as calls use it.
+#[derive(Debug)]
+pub struct LiveRoute {
+    pub name: Arc<str>,
+    /// The name of the policy that decides.
+    pub policy: String,
+    /// The policy's settings, as JSON.
+    pub settings: Arc<str>,
+    pub rules: Arc<Route>,
+    /// By candidate.
+    pub endpoints: Vec<Endpoint>,
+}
+
+impl Generation {
+    /// Prepares a configuration. Providers share their endpoints.
+    pub fn build(
+        number: u64,
+        config: Arc<Config>,
+        targets: &Targets,
+        seed: u64,
+    ) -> Result<Self, SetupError> {
+        let mut endpoints = BTreeMap::new();
+        for (name, provider) in &config.providers {
+            let endpoint = endpoint(provider)
+                .map_err(|source| SetupError { provider: name.clone(), source })?;
+            endpoints.insert(name.clone(), endpoint);
+        }
+        let routes = config
+            .routes
+            .iter()
+            .map(|(name, route)| (name.clone(), Arc::new(live(route, &endpoints, targets, seed))))
+            .collect();
+        let clients = ClientKeys::new(&config.clients);
+        Ok(Self { number, config, routes, clients })
+    }
+}
+
+fn endpoint(provider: &config::Provider) -> Result<Endpoint, EndpointError> {
+    Endpoint::new(
+        provider.dialect,
+        &provider.base_url,
+        provider.api_key.as_ref(),
+        &provider.headers,
+        provider.connect_timeout,
+    )
+}
+
+fn live(
+    route: &config::Route,
+    endpoints: &BTreeMap<String, Endpoint>,
+    targets: &Targets,
+    seed: u64,
+) -> LiveRoute {
+    let candidates = route.targets.iter().zip(0..).map(|(target, n)| Candidate {
+        facts: Arc::clone(&target.facts),
+        target: targets.state_of(
+            &target.provider,
+            &target.facts.model,
+            &target.rules,
+            seed.wrapping_add(n),
+        ),
+    });
+    let rules = Route {
+        name: route.name.clone(),
+        rules: route.rules.clone(),
+        candidates: candidates.collect(),
+    };
+    let known = route.targets.iter().filter_map(|target| endpoints.get(&target.provider.name));
+    LiveRoute {
+        name: route.name.as_str().into(),
+        policy: route.policy.clone(),
+        settings: route.settings.as_str().into(),
+        rules: Arc::new(rules),
+        endpoints: known.cloned().collect(),
+    }
+}
+
+/// A configuration that reads well but cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("provider {provider:?}: {source}")]
+pub struct SetupError {
+    pub provider: String,
+    pub source: EndpointError,
+}
+
+/// The keys that clients may present, as digests.
+#[derive(Debug)]
+pub struct ClientKeys(Vec<(String, [u8; 32])>);
+
+/// Whether a request may come in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Admitted {
+    /// No keys are configured: everyone may.
+    Anyone,
+    /// The client with this name.
+    Client(String),
+    No,
+}
+
+impl ClientKeys {
+    fn new(clients: &[config::Client]) -> Self {
+        let digest = |c: &config::Client| (c.name.clone(), Sha256::digest(c.key.expose()).into());
+        Self(clients.iter().map(digest).collect())
+    }
+
+    /// Compares the key with every client's, in a time that tells nothing.
+    #[must_use]
+    pub fn admit(&self, presented: Option<&[u8]>) -> Admitted {
+        if self.0.is_empty() {
+            return Admitted::Anyone;
+        }
+        let presented: [u8; 32] = Sha256::digest(presented.unwrap_or_default()).into();
+        let mut found = None;
+        for (name, digest) in &self.0 {
+            if bool::from(digest.ct_eq(&presented)) {
+                found = Some(name);
+            }
+        }
+        found.map_or(Admitted::No, |name| Admitted::Client(name.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+
+    #[test]
+    fn keys_admit_their_clients_only() {
+        let client = |name: &str, key: &str| config::Client {
+            name: name.to_owned(),
+            key: Secret::new(key),
+        };
+        let keys = ClientKeys::new(&[client("shop", "k1"), client("blog", "k2")]);
+        for (presented, expected) in [
+            (Some("k1"), Admitted::Client("shop".to_owned())),
+            (Some("k2"), Admitted::Client("blog".to_owned())),
+            (Some("k"), Admitted::No),
+            (Some("k1 "), Admitted::No),
+            (None, Admitted::No),
+        ] {
+            assert_eq!(keys.admit(presented.map(str::as_bytes)), expected, "{presented:?}");
+        }
+        assert_eq!(ClientKeys::new(&[]).admit(None), Admitted::Anyone);
+    }
+}

@@ -1,0 +1,254 @@
+//! Decision traces: what was done for each of the last calls, and why. Never a
+//! prompt, an answer, a key, or a provider's own words, which may quote them.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Value, json};
+
+use crate::failover::{AttemptId, Call, CandidateId, Note, Refusal, Route, Timestamp};
+
+/// The trace of one call.
+#[derive(Debug)]
+pub struct Trace {
+    pub call: Arc<Call>,
+    pub route: Arc<Route>,
+    /// The policy that decided: name and short digest.
+    pub policy: Arc<str>,
+    pub begun: Timestamp,
+    pub ended: Timestamp,
+    pub generation: u64,
+    pub end: End,
+    pub notes: Vec<(Timestamp, Note)>,
+}
+
+/// How a call ended.
+#[derive(Clone, PartialEq, Debug)]
+pub enum End {
+    Delivered,
+    /// A policy answered by itself.
+    Answered,
+    Refused { refusal: Refusal, committed: bool },
+    Parked,
+    ClientGone,
+}
+
+/// The last calls, newest last. The oldest is dropped when it is full.
+#[derive(Debug)]
+pub struct Traces {
+    kept: Mutex<VecDeque<Arc<Trace>>>,
+    most: usize,
+}
+
+impl Traces {
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self { kept: Mutex::default(), most }
+    }
+
+    pub fn add(&self, trace: Trace) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let dropped = if kept.len() >= self.most { kept.pop_front() } else { None };
+        if self.most > 0 {
+            kept.push_back(Arc::new(trace));
+        }
+        drop(kept);
+        drop(dropped);
+    }
+
+    /// The newest first.
+    #[must_use]
+    pub fn recent(&self, most: usize) -> Vec<Arc<Trace>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().rev().take(most).cloned().collect()
+    }
+
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<Arc<Trace>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().rev().find(|trace| trace.call.id == id).cloned()
+    }
+}
+
+impl Trace {
+    /// One line of the list.
+    #[must_use]
+    pub fn summary(&self) -> Value {
+        let attempts = self.notes.iter().filter(|(_, n)| matches!(n, Note::Started { .. })).count();
+        json!({
+            "id": self.call.id,
+            "at_unix_ms": self.unix_ms(),
+            "route": self.route.name,
+            "stream": self.call.streams(),
+            "client": self.call.tenant,
+            "policy": &*self.policy,
+            "end": self.end.label(),
+            "status": self.end.status(),
+            "attempts": attempts,
+            "target": self.target(),
+            "duration_ms": self.ms(self.ended),
+        })
+    }
+
+    /// Everything.
+    #[must_use]
+    pub fn detail(&self) -> Value {
+        let mut whole = self.summary();
+        whole["generation"] = json!(self.generation);
+        whole["input_tokens"] = json!(self.call.input_tokens);
+        if let End::Refused { refusal, committed } = &self.end {
+            whole["refusal"] = json!({
+                "cause": refusal.cause.label(),
+                "status": refusal.status,
+                "within_stream": committed,
+                "retry_after_ms": refusal.retry_after.map(|l| l.as_millis()),
+            });
+        }
+        whole["attempts"] = self.attempts();
+        whole["steps"] = self.notes.iter().map(|(at, note)| self.step(*at, note)).collect();
+        whole
+    }
+
+    fn unix_ms(&self) -> u128 {
+        (self.call.origin_unix + self.begun.since_origin()).as_millis()
+    }
+
+    fn ms(&self, at: Timestamp) -> f64 {
+        (at.since(self.begun).as_secs_f64() * 1e6).round() / 1e3
+    }
+
+    fn name(&self, candidate: CandidateId) -> &str {
+        self.route.candidates.get(candidate.index()).map_or("unknown", |c| &c.facts.target)
+    }
+
+    fn candidate_of(&self, attempt: AttemptId) -> Option<CandidateId> {
+        self.notes.iter().find_map(|(_, note)| match note {
+            Note::Started { attempt: id, candidate, .. } if *id == attempt => Some(*candidate),
+            _ => None,
+        })
+    }
+
+    /// The target that answered last.
+    fn target(&self) -> Option<&str> {
+        self.notes.iter().rev().find_map(|(_, note)| match note {
+            Note::Committed { attempt } => self.candidate_of(*attempt).map(|id| self.name(id)),
+            _ => None,
+        })
+    }
+
+    fn attempts(&self) -> Value {
+        let started = self.notes.iter().filter_map(|(at, note)| match note {
+            Note::Started { attempt, candidate, why, probe } => {
+                Some((*at, *attempt, *candidate, why.label(), *probe))
+            }
+            _ => None,
+        });
+        started
+            .map(|(at, attempt, candidate, why, probe)| {
+                let mut row = json!({
+                    "attempt": attempt.0 + 1,
+                    "target": self.name(candidate),
+                    "why": why,
+                    "probe": probe,
+                    "started_ms": self.ms(at),
+                });
+                self.add_end(attempt, &mut row);
+                row
+            })
+            .collect()
+    }
+
+    fn add_end(&self, attempt: AttemptId, row: &mut Value) {
+        for (at, note) in &self.notes {
+            match note {
+                Note::Ended { attempt: id, failure } if *id == attempt => {
+                    row["ended_ms"] = json!(self.ms(*at));
+                    let Some(failure) = failure else {
+                        row["class"] = json!("answered");
+                        continue;
+                    };
+                    row["class"] = json!(failure.class.label());
+                    row["phase"] = json!(failure.phase.label());
+                    row["status"] = json!(failure.status);
+                    row["retry_after_ms"] = json!(failure.retry_after.map(|l| l.as_millis()));
+                }
+                Note::Committed { attempt: id } if *id == attempt => {
+                    row["committed_ms"] = json!(self.ms(*at));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn step(&self, at: Timestamp, note: &Note) -> Value {
+        let what = match note {
+            Note::Decided { verb, decider, answer } => {
+                format!("{verb}: {} answered {answer}", decider.label())
+            }
+            Note::PassedOver { verb, decider } => {
+                format!("{verb}: {} had no opinion", decider.label())
+            }
+            Note::Faulted { verb, decider, reason, inadmissible } => {
+                let kind = if *inadmissible { "inadmissible answer" } else { "fault" };
+                format!("{verb}: {kind} of {}: {reason}", decider.label())
+            }
+            Note::Barred { candidate, bar } => {
+                format!("{} not started: {}", self.name(*candidate), bar.label())
+            }
+            Note::Started { attempt, candidate, why, .. } => {
+                format!("attempt {} at {}: {}", attempt.0 + 1, self.name(*candidate), why.label())
+            }
+            Note::Exempted { attempt } => {
+                format!("attempt {} may take its time: nowhere else to go", attempt.0 + 1)
+            }
+            Note::Ended { attempt, failure: None } => {
+                format!("attempt {} answered", attempt.0 + 1)
+            }
+            Note::Ended { attempt, failure: Some(failure) } => {
+                let (class, phase) = (failure.class.label(), failure.phase.label());
+                format!("attempt {} failed: {class} while in {phase}", attempt.0 + 1)
+            }
+            Note::Committed { attempt } => {
+                format!("attempt {} goes to the client", attempt.0 + 1)
+            }
+            Note::Circuit { candidate, change } => {
+                format!("circuit of {} {}: {}", self.name(*candidate), change.to.label(), change.why)
+            }
+            Note::CredentialOut { candidate, class, length } => format!(
+                "credential of {} out for {} s: {}",
+                self.name(*candidate),
+                length.as_secs(),
+                class.label()
+            ),
+            Note::Waiting { length } => format!("wait {} ms", length.as_millis()),
+        };
+        json!({ "ms": self.ms(at), "what": what })
+    }
+}
+
+impl End {
+    const fn label(&self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Answered => "answered-by-policy",
+            Self::Refused { .. } => "refused",
+            Self::Parked => "parked",
+            Self::ClientGone => "client-gone",
+        }
+    }
+
+    const fn status(&self) -> u16 {
+        match self {
+            Self::Delivered | Self::Answered => 200,
+            Self::Refused { refusal, committed } => {
+                if *committed {
+                    200
+                } else {
+                    refusal.status
+                }
+            }
+            Self::Parked => 503,
+            Self::ClientGone => 499,
+        }
+    }
+}
