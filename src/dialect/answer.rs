@@ -1,0 +1,109 @@
+//! An answer as a policy sees it: its text, its tool calls and why it stopped,
+//! whatever the dialect and whether it came whole or as a stream. Owns the
+//! bounds on what is kept; must not know where the answer came from.
+
+/// Why the model stopped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum FinishReason {
+    Stop,
+    Length,
+    ToolCalls,
+    ContentFilter,
+    Refusal,
+    /// A reason not in this list.
+    Other,
+    /// It has not stopped yet, or did not say why.
+    #[default]
+    Unfinished,
+}
+
+/// What is kept of an answer at most, in bytes of text and of tool calls.
+pub const ANSWER_LIMIT: usize = 32 << 20;
+
+/// Tool calls kept of one answer.
+const MAX_TOOL_CALLS: usize = 256;
+
+/// The first choice of an answer, as far as it has come.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct AnswerText {
+    pub text: String,
+    /// Names and arguments; the arguments are JSON as the model wrote it.
+    pub tool_calls: Vec<(String, String)>,
+    pub finish: FinishReason,
+    bytes: usize,
+    overflowed: bool,
+}
+
+impl AnswerText {
+    /// Adds text; beyond the limit nothing more is kept.
+    pub fn push_text(&mut self, text: &str) {
+        if self.take(text.len()) {
+            self.text.push_str(text);
+        }
+    }
+
+    /// Begins a tool call.
+    pub fn push_call(&mut self, name: &str, arguments: &str) {
+        if self.tool_calls.len() >= MAX_TOOL_CALLS {
+            self.overflowed = true;
+        } else if self.take(name.len() + arguments.len()) {
+            self.tool_calls.push((name.to_owned(), arguments.to_owned()));
+        }
+    }
+
+    /// Adds to a tool call that was begun.
+    pub fn extend_call(&mut self, call: usize, name: &str, arguments: &str) {
+        if call < self.tool_calls.len() && self.take(name.len() + arguments.len()) {
+            self.tool_calls[call].0.push_str(name);
+            self.tool_calls[call].1.push_str(arguments);
+        }
+    }
+
+    /// Whether the answer is longer than what is kept of it.
+    #[must_use]
+    pub const fn overflowed(&self) -> bool {
+        self.overflowed
+    }
+
+    fn take(&mut self, bytes: usize) -> bool {
+        self.overflowed |= self.bytes + bytes > ANSWER_LIMIT;
+        if !self.overflowed {
+            self.bytes += bytes;
+        }
+        !self.overflowed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_bounded() {
+        let mut answer = AnswerText::default();
+        answer.push_text(&"x".repeat(ANSWER_LIMIT - 1));
+        assert!(!answer.overflowed());
+        answer.push_text("ab");
+        answer.push_text("c");
+        assert!(answer.overflowed());
+        assert_eq!(answer.text.len(), ANSWER_LIMIT - 1);
+
+        let mut answer = AnswerText::default();
+        for _ in 0..=MAX_TOOL_CALLS {
+            answer.push_call("f", "{");
+        }
+        answer.extend_call(0, "", "}");
+        assert!(answer.overflowed());
+        assert_eq!(answer.tool_calls.len(), MAX_TOOL_CALLS);
+    }
+
+    #[test]
+    fn tool_calls_grow_in_pieces() {
+        let mut answer = AnswerText::default();
+        answer.push_call("look", "");
+        answer.extend_call(0, "up", "{\"a\"");
+        answer.extend_call(0, "", ":1}");
+        answer.extend_call(7, "", "lost");
+        assert_eq!(answer.tool_calls, [("lookup".into(), "{\"a\":1}".into())]);
+    }
+}

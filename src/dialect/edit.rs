@@ -1,0 +1,262 @@
+//! A policy's view of a body and its changes to it: JSON pointers (RFC 6901)
+//! resolved to spans, changes made as splices. Every byte not named by a
+//! change stays as it was. Must not know what any field means.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+use super::json::{self, Item, Items, Patch, Span};
+use crate::failover::consult::Edit;
+
+/// A change that cannot be made: the policy's fault.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("cannot edit {pointer:?}: {reason}")]
+pub struct EditError {
+    pub pointer: String,
+    pub reason: String,
+}
+
+/// The longest pointer that is looked at, in bytes.
+const MAX_POINTER: usize = 1024;
+
+/// The body after the edits, made one after the other.
+pub fn edit(body: &[u8], edits: &[Edit]) -> Result<Bytes, EditError> {
+    let mut body = Bytes::copy_from_slice(body);
+    for edit in edits {
+        let patch = plan(&body, edit)
+            .map_err(|reason| EditError { pointer: cut(&edit.pointer), reason: reason.into() })?;
+        body = json::patch(&body, vec![patch]);
+    }
+    Ok(body)
+}
+
+/// The raw JSON at a pointer. `None` also where a key on the way occurs twice:
+/// readers differ in which of the two they take, so neither is shown.
+#[must_use]
+pub fn json_at<'a>(body: &'a [u8], pointer: &str) -> Option<&'a str> {
+    let mut span = json::whole(body);
+    for token in tokens(pointer).ok()? {
+        match child(body, &span, &token).ok()? {
+            Child::Found(item) => span = item.value,
+            Child::Missing(_) => return None,
+        }
+    }
+    std::str::from_utf8(body.get(span)?).ok().filter(|text| !text.is_empty())
+}
+
+type Reason = &'static str;
+
+fn plan(body: &[u8], edit: &Edit) -> Result<Patch, Reason> {
+    if let Some(value) = &edit.value {
+        serde_json::from_str::<&RawValue>(value).map_err(|_| "the value is not JSON")?;
+    }
+    let tokens = tokens(&edit.pointer)?;
+    let mut span = json::whole(body);
+    let Some((last, parents)) = tokens.split_last() else {
+        let text = edit.value.clone().ok_or("the whole body cannot be removed")?;
+        return Ok(Patch { span, text });
+    };
+    for token in parents {
+        match child(body, &span, token)? {
+            Child::Found(item) => span = item.value,
+            Child::Missing(_) => return Err("a value on the way there does not exist"),
+        }
+    }
+    match (child(body, &span, last)?, &edit.value) {
+        (Child::Found(item), Some(value)) => Ok(Patch { span: item.value, text: value.clone() }),
+        (Child::Found(item), None) => Ok(Patch { span: item.removal(), text: String::new() }),
+        (Child::Missing(place), Some(value)) => Ok(insertion(&place, last, value)),
+        (Child::Missing(_), None) => {
+            Ok(Patch { span: span.start..span.start, text: String::new() })
+        }
+    }
+}
+
+fn insertion(place: &Place, key: &str, value: &str) -> Patch {
+    let comma = if place.empty { "" } else { "," };
+    let key = if place.object { format!("{}:", json::quote(key)) } else { String::new() };
+    Patch { span: place.at..place.at, text: format!("{comma}{key}{value}") }
+}
+
+/// The unescaped tokens of a pointer.
+fn tokens(pointer: &str) -> Result<Vec<Cow<'_, str>>, Reason> {
+    if pointer.is_empty() {
+        return Ok(Vec::new());
+    }
+    if pointer.len() > MAX_POINTER {
+        return Err("the pointer is longer than 1024 bytes");
+    }
+    let rest = pointer.strip_prefix('/').ok_or("a pointer begins with a slash")?;
+    rest.split('/').map(token).collect()
+}
+
+fn token(raw: &str) -> Result<Cow<'_, str>, Reason> {
+    if !raw.contains('~') {
+        return Ok(Cow::Borrowed(raw));
+    }
+    let rest = raw.replace("~0", "").replace("~1", "");
+    if rest.contains('~') {
+        return Err("in a pointer, ~ is followed by 0 or 1");
+    }
+    Ok(Cow::Owned(raw.replace("~1", "/").replace("~0", "~")))
+}
+
+enum Child {
+    Found(Item),
+    Missing(Place),
+}
+
+/// Where a new member or element would go.
+struct Place {
+    at: usize,
+    empty: bool,
+    object: bool,
+}
+
+fn child(body: &[u8], parent: &Span, token: &str) -> Result<Child, Reason> {
+    match body.get(parent.start) {
+        Some(b'{') => member(body, parent, token),
+        Some(b'[') => element(body, parent, token),
+        _ => Err("a value on the way there is neither object nor array"),
+    }
+}
+
+fn member(body: &[u8], parent: &Span, name: &str) -> Result<Child, Reason> {
+    let mut found = None;
+    let mut end = None;
+    for item in Items::new(body, parent) {
+        end = Some(item.value.end);
+        if item.key.as_ref().is_some_and(|key| json::key_is(body, key, name)) {
+            if found.is_some() {
+                return Err("a key on the way there occurs twice");
+            }
+            found = Some(item);
+        }
+    }
+    Ok(found.map_or_else(|| Child::Missing(place(parent, end, true)), Child::Found))
+}
+
+fn element(body: &[u8], parent: &Span, token: &str) -> Result<Child, Reason> {
+    let wanted = index(token)?;
+    let mut end = None;
+    let mut count = 0;
+    for item in Items::new(body, parent) {
+        if wanted == Some(count) {
+            return Ok(Child::Found(item));
+        }
+        count += 1;
+        end = Some(item.value.end);
+    }
+    match wanted {
+        Some(index) if index > count => Err("the array is shorter than that"),
+        Some(_) | None => Ok(Child::Missing(place(parent, end, false))),
+    }
+}
+
+/// The index a token names; `None` for "-", the place after the last element.
+fn index(token: &str) -> Result<Option<usize>, Reason> {
+    if token == "-" {
+        return Ok(None);
+    }
+    let digits = token.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits || (token.len() > 1 && token.starts_with('0')) {
+        return Err("an array is indexed by a number or by -");
+    }
+    token.parse().map(Some).map_err(|_| "an array is indexed by a number or by -")
+}
+
+fn place(parent: &Span, last_end: Option<usize>, object: bool) -> Place {
+    Place { at: last_end.unwrap_or(parent.start + 1), empty: last_end.is_none(), object }
+}
+
+fn cut(pointer: &str) -> String {
+    pointer.chars().take(80).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BODY: &str = r#"{ "a":1e2, "b":{"c":[1, 2 ,{"d/e":"\ud800"}]},"f":{} ,"g":[]}"#;
+
+    fn apply(body: &str, edits: &[(&str, Option<&str>)]) -> Result<String, String> {
+        let edits: Vec<Edit> = edits
+            .iter()
+            .map(|(pointer, value)| Edit {
+                pointer: (*pointer).into(),
+                value: value.map(Into::into),
+            })
+            .collect();
+        match edit(body.as_bytes(), &edits) {
+            Ok(bytes) => Ok(String::from_utf8(bytes.to_vec()).unwrap()),
+            Err(error) => Err(error.reason),
+        }
+    }
+
+    #[test]
+    fn edits_change_only_what_they_name() {
+        let check = |pointer, value, from: &str, to: &str| {
+            assert_eq!(apply(BODY, &[(pointer, value)]), Ok(BODY.replace(from, to)), "{pointer}");
+        };
+        check("/a", Some("[0]"), "1e2", "[0]");
+        check("/a", None, r#""a":1e2,"#, "");
+        check("/g", None, r#","g":[]"#, "");
+        check("/b/c/1", Some("null"), " 2 ", " null ");
+        check("/b/c/0", None, "[1, 2", "[ 2");
+        check("/b/c/-", Some("9"), r#""}]}"#, r#""},9]}"#);
+        check("/b/c/3", Some("9"), r#""}]}"#, r#""},9]}"#);
+        check("/b/c/2/d~1e", Some("1"), r#""\ud800""#, "1");
+        check("/f/x~0y", Some("1"), "{} ", r#"{"x~y":1} "#);
+        check("/g/-", Some("1"), "[]", "[1]");
+        check("/new", Some("true"), r#""g":[]}"#, r#""g":[],"new":true}"#);
+        check("/none", None, "", "");
+        assert_eq!(apply(BODY, &[("", Some("{}"))]), Ok("{}".into()));
+    }
+
+    #[test]
+    fn edits_follow_one_another() {
+        let edits = [("/f/x", Some("{}")), ("/f/x/y", Some("1")), ("/a", None)];
+        let expected = BODY.replace(r#""a":1e2,"#, "").replace("{} ", r#"{"x":{"y":1}} "#);
+        assert_eq!(apply(BODY, &edits), Ok(expected));
+    }
+
+    #[test]
+    fn edits_that_cannot_be_made_say_why() {
+        let check = |body, pointer: &str, value, reason: &str| {
+            assert_eq!(apply(body, &[(pointer, value)]), Err(reason.to_owned()), "{pointer}");
+        };
+        let number = "an array is indexed by a number or by -";
+        let scalar = "a value on the way there is neither object nor array";
+        check(BODY, "a", None, "a pointer begins with a slash");
+        check(BODY, "/a~2", None, "in a pointer, ~ is followed by 0 or 1");
+        check(BODY, "/a~", None, "in a pointer, ~ is followed by 0 or 1");
+        check(BODY, "", None, "the whole body cannot be removed");
+        check(BODY, "/a", Some("{"), "the value is not JSON");
+        check(BODY, "/a", Some("1 2"), "the value is not JSON");
+        check(BODY, "/x/y", Some("1"), "a value on the way there does not exist");
+        check(BODY, "/a/b", Some("1"), scalar);
+        check(BODY, "/g/01", Some("1"), number);
+        check(BODY, "/g/+1", Some("1"), number);
+        check(BODY, "/g/2", Some("1"), "the array is shorter than that");
+        check(r#"{"a":1,"\u0061":2}"#, "/a", Some("1"), "a key on the way there occurs twice");
+        check(BODY, &"/a".repeat(600), None, "the pointer is longer than 1024 bytes");
+    }
+
+    #[test]
+    fn reading_at_a_pointer() {
+        let check = |pointer, expected: Option<&str>| {
+            assert_eq!(json_at(BODY.as_bytes(), pointer), expected, "{pointer}");
+        };
+        check("", Some(BODY));
+        check("/a", Some("1e2"));
+        check("/b/c/2/d~1e", Some(r#""\ud800""#));
+        check("/b/c/-", None);
+        check("/x", None);
+        check("/a/b", None);
+        check("a", None);
+        assert_eq!(json_at(br#"{"a":1,"a":2}"#, "/a"), None);
+        assert_eq!(json_at(b"", ""), None);
+    }
+}

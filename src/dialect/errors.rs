@@ -1,0 +1,407 @@
+//! Error replies: what a provider's error body says, in whatever shape, and the
+//! class a table of rules gives it. Owns the reading, the cutting out of
+//! credentials and the order of judgement; the rules are a dialect's data. Must
+//! not know what follows from a class.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use serde_json::Value;
+
+use super::hints;
+use crate::failover::attempt::ErrorReply;
+use crate::failover::classify::FailureClass;
+use crate::secret::Secret;
+
+/// A body longer than this is read as text: it is no error object of an API.
+const MAX_BODY: usize = 256 << 10;
+
+/// What is kept of a code or a message.
+const MAX_TEXT: usize = 512;
+
+/// What is looked at of a text before it is cut.
+const MAX_SEEN: usize = 16 << 10;
+
+/// Rules look at this much of a message: validation errors echo the prompt
+/// further down.
+const MAX_MATCHED: usize = 1024;
+
+/// How deep errors inside of errors are followed.
+const MAX_DEPTH: u8 = 8;
+
+/// What of an error a rule looks at. All in lower case.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Field {
+    /// The error's code, and the further codes and reasons in its details.
+    Code,
+    Type,
+    Message,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Matcher {
+    Is(&'static str),
+    Begins(&'static str),
+    Contains(&'static str),
+}
+
+impl Matcher {
+    fn matches(self, text: &str) -> bool {
+        match self {
+            Self::Is(expected) => text == expected,
+            Self::Begins(start) => text.starts_with(start),
+            Self::Contains(part) => text.contains(part),
+        }
+    }
+}
+
+/// One row of a dialect's table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rule {
+    /// The statuses it applies to; empty for all. An error within a stream has
+    /// no status, and every rule applies to it.
+    pub statuses: &'static [u16],
+    pub field: Field,
+    pub matcher: Matcher,
+    pub class: FailureClass,
+}
+
+/// A dialect's rules: the first that matches counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Table {
+    pub rules: &'static [Rule],
+    /// For errors without a status, after the others.
+    pub without_status: &'static [Rule],
+}
+
+/// The error in a response. `body` may be cut.
+#[must_use]
+pub fn error_reply(
+    table: Table,
+    status: u16,
+    headers: &HeaderMap,
+    body: &[u8],
+    now_unix: Duration,
+    secrets: &[&Secret],
+) -> ErrorReply {
+    let facts = Facts::of_body(body);
+    let asked = hints::retry_after(headers, now_unix).or(facts.retry_after);
+    let limits = if status == 429 { hints::rate_limit_reset(headers) } else { None };
+    let class = table.class(Some(status), &facts);
+    facts.reply(status, class, asked.or(limits), secrets)
+}
+
+/// The error a 200 carries in its body or stream, from its JSON.
+#[must_use]
+pub fn hidden_error(table: Table, json: &str, secrets: &[&Secret]) -> ErrorReply {
+    let facts = Facts::of_body(json.as_bytes());
+    let class = table.class(facts.status, &facts);
+    let wait = facts.retry_after;
+    facts.reply(200, class, wait, secrets)
+}
+
+impl Table {
+    fn class(self, status: Option<u16>, facts: &Facts) -> FailureClass {
+        let seen = Seen::of(facts);
+        let first = |rules: &[Rule]| {
+            rules.iter().find(|rule| rule.applies(status) && seen.matches(rule)).map(|r| r.class)
+        };
+        first(self.rules).unwrap_or_else(|| match status {
+            Some(status) => by_status(status),
+            // The provider took the request and then failed: its own fault,
+            // unless it says otherwise.
+            None => first(self.without_status).unwrap_or(FailureClass::ServerError),
+        })
+    }
+}
+
+impl Rule {
+    fn applies(&self, status: Option<u16>) -> bool {
+        let Some(status) = status else { return true };
+        self.statuses.is_empty() || self.statuses.contains(&status)
+    }
+}
+
+/// What a status alone means. 409 and 425 ask for another try without saying
+/// why, 424 and 498 are Groq's for a failed dependency and for no capacity, 520
+/// to 524 Cloudflare's for a broken origin. A redirect is followed by nobody.
+#[must_use]
+pub const fn by_status(status: u16) -> FailureClass {
+    match status {
+        401 => FailureClass::Authentication,
+        402 => FailureClass::Quota,
+        403 | 451 => FailureClass::Permission,
+        404 | 410 => FailureClass::NotFound,
+        408 | 504 => FailureClass::Timeout,
+        413 => FailureClass::ContextLength,
+        429 => FailureClass::RateLimited,
+        400 | 414 | 422 | 431 => FailureClass::BadRequest,
+        498 | 503 | 529 => FailureClass::Overloaded,
+        501 => FailureClass::Unsupported,
+        409 | 424 | 425 | 500..=599 => FailureClass::ServerError,
+        _ => FailureClass::Unknown,
+    }
+}
+
+/// The facts as the rules see them.
+struct Seen {
+    codes: Vec<String>,
+    kind: String,
+    message: String,
+}
+
+impl Seen {
+    fn of(facts: &Facts) -> Self {
+        let message = &facts.message[..facts.message.floor_char_boundary(MAX_MATCHED)];
+        let mut codes: Vec<String> = facts.details.iter().map(|code| code.to_lowercase()).collect();
+        codes.push(facts.code.to_lowercase());
+        Self { codes, kind: facts.kind.to_lowercase(), message: message.to_lowercase() }
+    }
+
+    fn matches(&self, rule: &Rule) -> bool {
+        match rule.field {
+            Field::Code => self.codes.iter().any(|code| rule.matcher.matches(code)),
+            Field::Type => rule.matcher.matches(&self.kind),
+            Field::Message => rule.matcher.matches(&self.message),
+        }
+    }
+}
+
+/// What an error body says.
+#[derive(Clone, PartialEq, Debug, Default)]
+struct Facts {
+    code: String,
+    kind: String,
+    /// Further codes: inner errors, reasons, quota names.
+    details: Vec<String>,
+    message: String,
+    retry_after: Option<Duration>,
+    /// A numeric code that is an HTTP status.
+    status: Option<u16>,
+}
+
+impl Facts {
+    fn of_body(body: &[u8]) -> Self {
+        let mut facts = Self::default();
+        let parsed = if body.len() > MAX_BODY { None } else { serde_json::from_slice(body).ok() };
+        match parsed {
+            Some(Value::String(text)) => facts.read_text(&text, 0),
+            Some(value) => facts.read(&value, 0),
+            None => facts.message = plain_text(body),
+        }
+        facts
+    }
+
+    fn read(&mut self, value: &Value, depth: u8) {
+        if depth > MAX_DEPTH {
+            return;
+        }
+        match value {
+            Value::Array(items) => items.first().into_iter().for_each(|v| self.read(v, depth + 1)),
+            Value::String(text) => self.read_text(text, depth),
+            Value::Object(object) => {
+                let inner = ["error", "errors", "detail"].iter().filter_map(|key| object.get(*key));
+                inner.for_each(|inner| self.read(inner, depth + 1));
+                self.read_object(object, depth);
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    /// A message, or JSON once more inside of a string.
+    fn read_text(&mut self, text: &str, depth: u8) {
+        let nested = text.trim_start().starts_with(['{', '[']);
+        match serde_json::from_str::<Value>(text) {
+            Ok(value) if nested => self.read(&value, depth + 1),
+            Ok(_) | Err(_) => {}
+        }
+        if self.message.is_empty() {
+            text.clone_into(&mut self.message);
+        }
+    }
+
+    fn read_object(&mut self, object: &serde_json::Map<String, Value>, depth: u8) {
+        for key in ["message", "msg"] {
+            if let Some(message) = object.get(key) {
+                self.read(message, depth + 1);
+            }
+        }
+        if let Some(code) = object.get("code") {
+            self.read_code(code);
+        }
+        for key in ["status", "reason", "error_code", "limit_source", "error_type", "quotaId"] {
+            if let Some(Value::String(text)) = object.get(key) {
+                self.details.push(text.clone());
+            }
+        }
+        if let Some(Value::String(kind)) = object.get("type") {
+            fill(&mut self.kind, kind);
+            // FastAPI's validation errors have their code here.
+            self.details.push(kind.clone());
+        }
+        if let Some(Value::String(delay)) = object.get("retryDelay") {
+            self.retry_after = self.retry_after.or_else(|| hints::go_duration(delay));
+        }
+        for key in ["innererror", "metadata", "details", "violations"] {
+            match object.get(key) {
+                Some(Value::Array(items)) => {
+                    items.iter().take(16).for_each(|item| self.read_detail(item, depth));
+                }
+                Some(other) => self.read_detail(other, depth),
+                None => {}
+            }
+        }
+    }
+
+    fn read_detail(&mut self, value: &Value, depth: u8) {
+        if let (Value::Object(object), true) = (value, depth < MAX_DEPTH) {
+            if let Some(Value::String(code)) = object.get("code") {
+                self.details.push(code.clone());
+            }
+            if let Some(Value::String(raw)) = object.get("raw") {
+                self.read_raw(raw);
+            }
+            let rest = object.iter().filter(|(key, _)| !matches!(&***key, "code" | "message"));
+            let rest = rest.map(|(key, value)| (key.clone(), value.clone())).collect();
+            self.read_object(&rest, depth + 1);
+        }
+    }
+
+    /// An aggregator hands on the error of the provider behind it.
+    fn read_raw(&mut self, raw: &str) {
+        let inner = Self::of_body(raw.as_bytes());
+        self.details.extend(inner.details);
+        self.details.push(inner.code);
+        if !inner.message.is_empty() {
+            self.message = format!("{}: {}", self.message, inner.message);
+        }
+    }
+
+    fn read_code(&mut self, code: &Value) {
+        match code {
+            Value::String(text) => fill(&mut self.code, text),
+            Value::Number(number) => fill(&mut self.code, &number.to_string()),
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {}
+        }
+        let status = self.code.parse().ok().filter(|status| (400..600).contains(status));
+        self.status = self.status.or(status);
+    }
+
+    fn reply(
+        self,
+        status: u16,
+        class: FailureClass,
+        retry_after: Option<Duration>,
+        secrets: &[&Secret],
+    ) -> ErrorReply {
+        let code = [&self.code, &self.kind].into_iter().find(|text| !text.is_empty());
+        ErrorReply {
+            status,
+            class,
+            code: code.map(|code| clean(code, secrets)).unwrap_or_default(),
+            message: clean(&self.message, secrets),
+            retry_after,
+        }
+    }
+}
+
+fn fill(place: &mut String, text: &str) {
+    if place.is_empty() {
+        text.clone_into(place);
+    }
+}
+
+/// A body that is no JSON, as a message: the title of an HTML page, or the text.
+fn plain_text(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(MAX_SEEN)]);
+    let text = text.trim();
+    if !text.starts_with('<') {
+        return text.to_owned();
+    }
+    let lower = text.to_ascii_lowercase();
+    let title = lower.find("<title>").and_then(|start| {
+        let start = start + "<title>".len();
+        lower[start..].find("</title>").map(|length| text[start..start + length].trim())
+    });
+    title.map_or_else(|| "an HTML page".to_owned(), |title| format!("an HTML page: {title}"))
+}
+
+/// A text from outside, fit to be shown: no control characters, no credential,
+/// at most 512 bytes. Control characters go first, lest one inside a credential
+/// hides it.
+#[must_use]
+pub fn clean(text: &str, secrets: &[&Secret]) -> String {
+    let seen = &text[..text.floor_char_boundary(MAX_SEEN)];
+    let spaced = seen.chars().map(|c| if matches!(c, '\n' | '\t') { ' ' } else { c });
+    let mut text: String = spaced.filter(|c| !c.is_control()).collect();
+    for secret in secrets {
+        text = secret.redact(&text);
+    }
+    text.truncate(text.floor_char_boundary(MAX_TEXT));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn message(body: &str) -> (String, String) {
+        let facts = Facts::of_body(body.as_bytes());
+        let reply = facts.reply(400, FailureClass::Unknown, None, &[]);
+        (reply.code, reply.message)
+    }
+
+    #[test]
+    fn bodies_of_every_shape() {
+        let check = |body: &str, code: &str, text: &str| {
+            assert_eq!(message(body), (code.to_owned(), text.to_owned()), "{body}");
+        };
+        check(r#"{"error":{"message":"m","type":"t","code":"c"}}"#, "c", "m");
+        check(r#"{"error":{"message":"m","type":"t","code":null}}"#, "t", "m");
+        check(r#"{"error":{"message":"m","code":400}}"#, "400", "m");
+        check(r#"{"error":"m"}"#, "", "m");
+        check(r#"[{"error":{"message":"m","status":"X","code":400}}]"#, "400", "m");
+        check(r#"{"object":"error","message":"m","type":"t","code":400}"#, "400", "m");
+        check(r#"{"detail":"m"}"#, "", "m");
+        check(r#"{"detail":[{"loc":["body"],"msg":"m","type":"missing"}]}"#, "missing", "m");
+        check(
+            r#"{"message":{"detail":[{"msg":"m","type":"extra_forbidden"}]}}"#,
+            "extra_forbidden",
+            "m",
+        );
+        check(
+            r#"{"error":{"message":"{\"error\":{\"message\":\"m\",\"code\":\"c\"}}"}}"#,
+            "c",
+            "m",
+        );
+        check(r#"{"error":"{\"message\":\"m\"}"}"#, "", "m");
+        check(r#""m""#, "", "m");
+        check("upstream connect error", "", "upstream connect error");
+        check("<html><head><title>502 Bad Gateway</title>", "", "an HTML page: 502 Bad Gateway");
+        check("<!doctype html>", "", "an HTML page");
+        check("", "", "");
+        check("{\"error\":", "", "{\"error\":");
+        check("7", "", "");
+    }
+
+    #[test]
+    fn what_is_shown_is_clean() {
+        let key = Secret::new("sk-secret");
+        assert_eq!(clean("a\x1b[31m\n\u{9b}b", &[]), "a[31m b");
+        assert_eq!(clean("key sk-sec\0ret!", &[&key]), "key [redacted]!");
+        let long = "é".repeat(600);
+        assert_eq!(clean(&long, &[]).len(), MAX_TEXT);
+        let body = format!("{{\"error\":{{\"message\":\"{}\"}}}}", "x".repeat(10 << 20));
+        assert!(message(&body).1.len() <= MAX_TEXT);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(body in proptest::collection::vec(any::<u8>(), 0..200), near in "[\\{\\}\\[\\]\":,]{0,20}(\"(error|detail|message|code|details)\":[\\{\\[\"]{0,2}){0,6}") {
+            let _ = Facts::of_body(&body);
+            let _ = Facts::of_body(near.as_bytes());
+        }
+    }
+}

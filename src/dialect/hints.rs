@@ -1,0 +1,181 @@
+//! What response headers say about waiting and about what is left of a limit.
+//! Headers are input from outside: a value that is no sensible length of time
+//! is no hint. Must not know what is done with a hint.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use http::HeaderMap;
+
+/// No hint is longer: a provider that asks for more is wrong or broken.
+const MAX_HINT: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// How long the provider asks to be left alone: `retry-after-ms` (the finer
+/// one), `retry-after` in seconds or as a date.
+#[must_use]
+pub fn retry_after(headers: &HeaderMap, now_unix: Duration) -> Option<Duration> {
+    let millis = text(headers, "retry-after-ms").and_then(|value| seconds(value, 1e-3));
+    millis.or_else(|| {
+        let value = text(headers, "retry-after")?;
+        seconds(value, 1.0).or_else(|| until(value, now_unix))
+    })
+}
+
+/// When the limits that are used up are filled again: of those with nothing
+/// left the later one; where the headers do not say what is left, the sooner.
+#[must_use]
+pub fn rate_limit_reset(headers: &HeaderMap) -> Option<Duration> {
+    let resets = ["requests", "tokens"].map(|kind| {
+        let reset = text(headers, &format!("x-ratelimit-reset-{kind}")).and_then(go_duration);
+        let left = text(headers, &format!("x-ratelimit-remaining-{kind}"));
+        (reset, left.and_then(|left| left.parse::<f64>().ok()))
+    });
+    let used_up = resets.iter().filter(|(_, left)| left.is_some_and(|left| left < 1.0));
+    let longest = used_up.filter_map(|(reset, _)| *reset).max();
+    longest.or_else(|| resets.iter().filter_map(|(reset, _)| *reset).min())
+}
+
+/// Requests and tokens left, from `x-ratelimit-remaining-*`.
+#[must_use]
+pub fn rate_limits(headers: &HeaderMap) -> (Option<u32>, Option<u32>) {
+    let left = |name| {
+        let left: u64 = text(headers, name)?.parse().ok()?;
+        Some(u32::try_from(left).unwrap_or(u32::MAX))
+    };
+    (left("x-ratelimit-remaining-requests"), left("x-ratelimit-remaining-tokens"))
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok().map(str::trim)
+}
+
+fn seconds(value: &str, unit: f64) -> Option<Duration> {
+    let number: f64 = value.parse().ok()?;
+    bounded(number * unit)
+}
+
+fn bounded(seconds: f64) -> Option<Duration> {
+    let sensible = seconds.is_finite() && seconds >= 0.0;
+    sensible.then(|| Duration::from_secs_f64(seconds.min(MAX_HINT.as_secs_f64())))
+}
+
+fn until(date: &str, now_unix: Duration) -> Option<Duration> {
+    let then = httpdate::parse_http_date(date).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(then.saturating_sub(now_unix).min(MAX_HINT))
+}
+
+/// A length of time as Go prints it (`6m0s`, `1.5s`, `20ms`) or as Google's
+/// `RetryInfo` does (`34s`); a plain number is seconds.
+#[must_use]
+pub fn go_duration(text: &str) -> Option<Duration> {
+    if let Some(plain) = seconds(text, 1.0) {
+        return Some(plain);
+    }
+    let mut total = 0.0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| c != '.' && !c.is_ascii_digit())?;
+        let number: f64 = rest[..digits].parse().ok()?;
+        rest = &rest[digits..];
+        let letters = rest.find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(rest.len());
+        total += number * unit(&rest[..letters])?;
+        rest = &rest[letters..];
+    }
+    if text.is_empty() { None } else { bounded(total) }
+}
+
+fn unit(name: &str) -> Option<f64> {
+    match name {
+        "h" => Some(3600.0),
+        "m" => Some(60.0),
+        "s" => Some(1.0),
+        "ms" => Some(1e-3),
+        "us" | "µs" => Some(1e-6),
+        "ns" => Some(1e-9),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+pub(crate) fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    let value = |value: &str| http::HeaderValue::from_bytes(value.as_bytes()).unwrap();
+    pairs.iter().map(|(name, text)| (http::HeaderName::from_static(name), value(text))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(784_111_777);
+
+    #[test]
+    fn retry_after_in_every_form() {
+        let check = |pairs: &[(&'static str, &str)], expected_ms: Option<u64>| {
+            let seen = retry_after(&headers(pairs), NOW);
+            assert_eq!(seen, expected_ms.map(Duration::from_millis), "{pairs:?}");
+        };
+        let max = u64::try_from(MAX_HINT.as_millis()).unwrap();
+        check(&[], None);
+        check(&[("retry-after", "2")], Some(2000));
+        check(&[("retry-after", " 1.5 ")], Some(1500));
+        check(&[("retry-after", "0")], Some(0));
+        check(&[("retry-after-ms", "250"), ("retry-after", "9")], Some(250));
+        check(&[("retry-after-ms", "x"), ("retry-after", "9")], Some(9000));
+        check(&[("retry-after", "Sun, 06 Nov 1994 08:49:47 GMT")], Some(10_000));
+        check(&[("retry-after", "Sun, 06 Nov 1994 08:49:07 GMT")], Some(0));
+        check(&[("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT")], Some(max));
+        check(&[("retry-after", "-3")], None);
+        check(&[("retry-after", "NaN")], None);
+        check(&[("retry-after", "inf")], None);
+        check(&[("retry-after", "1e300")], Some(max));
+        check(&[("retry-after", "soon")], None);
+        check(&[("retry-after", "\u{fc}")], None);
+        check(&[("retry-after", "")], None);
+    }
+
+    #[test]
+    fn go_durations() {
+        let check = |text, expected_ms: Option<u64>| {
+            assert_eq!(go_duration(text), expected_ms.map(Duration::from_millis), "{text}");
+        };
+        check("6m0s", Some(360_000));
+        check("20ms", Some(20));
+        check("1h2m3.5s", Some(3_723_500));
+        check("34s", Some(34_000));
+        check("7", Some(7000));
+        check("", None);
+        check("s", None);
+        check("1x", None);
+        check("1.2.3s", None);
+        check("-1s", None);
+    }
+
+    #[test]
+    fn resets_of_limits() {
+        let check = |pairs: &[(&'static str, &str)], expected_ms: Option<u64>| {
+            let seen = rate_limit_reset(&headers(pairs));
+            assert_eq!(seen, expected_ms.map(Duration::from_millis), "{pairs:?}");
+        };
+        let requests = ("x-ratelimit-reset-requests", "1s");
+        let tokens = ("x-ratelimit-reset-tokens", "6m0s");
+        check(&[], None);
+        check(&[requests, tokens], Some(1000));
+        check(&[requests, tokens, ("x-ratelimit-remaining-tokens", "0")], Some(360_000));
+        check(&[requests, tokens, ("x-ratelimit-remaining-requests", "0")], Some(1000));
+        let left = [("x-ratelimit-remaining-requests", "9"), ("x-ratelimit-remaining-tokens", "7")];
+        check(&[requests, tokens, left[0], left[1]], Some(1000));
+    }
+
+    #[test]
+    fn what_is_left_of_limits() {
+        let check = |requests, tokens, expected| {
+            let pairs = [
+                ("x-ratelimit-remaining-requests", requests),
+                ("x-ratelimit-remaining-tokens", tokens),
+            ];
+            assert_eq!(rate_limits(&headers(&pairs)), expected);
+        };
+        check("59", "149984", (Some(59), Some(149_984)));
+        check("-1", "99999999999", (None, Some(u32::MAX)));
+        assert_eq!(rate_limits(&HeaderMap::new()), (None, None));
+    }
+}
