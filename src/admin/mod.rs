@@ -83,14 +83,17 @@ impl View {
                 let list: Vec<_> = recent.iter().map(|trace| trace.summary()).collect();
                 document(200, &json!({ "traces": list }))
             }
-            _ => match path.strip_prefix("/traces/").and_then(|id| self.shared.traces.find(id)) {
-                Some(trace) => document(200, &trace.detail()),
-                None => {
-                    let error = format!("nothing here; there are {PATHS}");
-                    document(404, &json!({ "error": error }))
-                }
-            },
+            _ => self.trace(path),
         }
+    }
+
+    fn trace(&self, path: &str) -> Response<Full<Bytes>> {
+        let trace = path.strip_prefix("/traces/").and_then(|id| self.shared.traces.find(id));
+        if let Some(trace) = trace {
+            return document(200, &trace.detail());
+        }
+        let error = format!("nothing here; there are {PATHS}");
+        document(404, &json!({ "error": error }))
     }
 
     fn ready(&self) -> Response<Full<Bytes>> {

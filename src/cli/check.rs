@@ -14,7 +14,7 @@ use crate::failover::call::{CandidateView, HealthView};
 use crate::failover::classify::Weight;
 use crate::failover::consult::{NextStep, Ruling};
 use crate::failover::{
-    AttemptId, Call, CandidateId, Decider, Failure, FailureClass, Features, Opinion, Operation,
+    AttemptId, Call, CandidateId, Decider, Failure, FailureClass, Features, Operation, Opinion,
     Phase, Question, Verb, fallback, refusal,
 };
 use crate::policy::{Library, Material, RequestView};

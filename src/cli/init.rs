@@ -30,7 +30,9 @@ pub fn run(init: &Init) -> ExitCode {
     match written {
         Ok(()) => {
             let path = path.display();
-            say(&format!("wrote {path}: set the keys it names, then run: backstay check --config {path}"));
+            say(&format!(
+                "wrote {path}: set the keys it names, then run: backstay check --config {path}"
+            ));
             ExitCode::SUCCESS
         }
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {

@@ -5,6 +5,7 @@ mod fake;
 mod init;
 mod serve;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -21,7 +22,13 @@ const MISUSED: u8 = 2;
 #[command(name = "backstay", version, about, max_term_width = 100)]
 struct Arguments {
     /// What is logged: error, warn, info, debug, or a tracing filter.
-    #[arg(long, global = true, value_name = "FILTER", default_value = "info", env = "BACKSTAY_LOG")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILTER",
+        default_value = "info",
+        env = "BACKSTAY_LOG"
+    )]
     log: String,
     /// How log lines look.
     #[arg(long, global = true, value_enum, default_value_t)]
@@ -49,7 +56,13 @@ enum Verb {
 #[derive(Debug, clap::Args)]
 struct ConfigFile {
     /// The configuration file.
-    #[arg(long, short, value_name = "FILE", default_value = "backstay.toml", env = "BACKSTAY_CONFIG")]
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        default_value = "backstay.toml",
+        env = "BACKSTAY_CONFIG"
+    )]
     config: PathBuf,
 }
 
@@ -72,20 +85,22 @@ pub fn main() -> ExitCode {
         Verb::Check(verb) => check::run(&verb),
         Verb::Init(verb) => init::run(&verb),
         Verb::Fake(verb) => fake::run(&verb),
-        Verb::CompilePolicy => crate::policy::compile_from_stdin(),
+        Verb::CompilePolicy => match u8::try_from(crate::policy::compile::run_child()) {
+            Ok(code) => ExitCode::from(code),
+            Err(_) => ExitCode::FAILURE,
+        },
     }
 }
 
 /// To standard error: what went wrong and what to do.
-#[expect(clippy::print_stderr, reason = "the process edge talks to its user")]
 fn complain(text: &dyn std::fmt::Display) {
-    eprintln!("{text}");
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// To standard output: what was asked for.
-#[expect(clippy::print_stdout, reason = "the process edge talks to its user")]
+/// To standard output: what was asked for. A reader that has left, as `head`
+/// does, is no fault.
 fn say(text: &dyn std::fmt::Display) {
-    println!("{text}");
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// Secrets are read from the environment here and nowhere else.

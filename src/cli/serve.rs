@@ -36,7 +36,7 @@ pub fn run(serve: &Serve) -> ExitCode {
     for warning in &config.warnings {
         complain(warning);
     }
-    let served = super::runtime().map_err(anyhow).and_then(|runtime| {
+    let served = super::runtime().map_err(|e| e.to_string()).and_then(|runtime| {
         let ended = runtime.block_on(serve_until_told(config));
         runtime.shutdown_background();
         ended
@@ -50,10 +50,6 @@ pub fn run(serve: &Serve) -> ExitCode {
     }
 }
 
-fn anyhow(error: std::io::Error) -> String {
-    error.to_string()
-}
-
 async fn serve_until_told(config: Config) -> Result<ExitCode, String> {
     let listener = listen("server", &config.server.listen).await?;
     let admin_listener = match &config.admin {
@@ -62,7 +58,8 @@ async fn serve_until_told(config: Config) -> Result<ExitCode, String> {
     };
     let shared = start(config)?;
     let (stop, stopping) = watch::channel(false);
-    let _watch = watch_config(&shared).map_err(|e| format!("cannot watch the configuration: {e}"))?;
+    let _watch =
+        watch_config(&shared).map_err(|e| format!("cannot watch the configuration: {e}"))?;
     if let Some((listener, token)) = admin_listener {
         info!(address = %address(&listener), "admin: /status, /traces, /livez, /readyz");
         tokio::spawn(admin::serve(Arc::clone(&shared), listener, token, stopping.clone()));
@@ -121,10 +118,14 @@ fn start(config: Config) -> Result<Arc<Shared>, String> {
     let clock = Clock::start();
     let library = Library::open(library_config(&config, clock)).map_err(|e| e.to_string())?;
     for (name, route) in &config.routes {
-        let missing = route.policy != "default" && library.current().policy(&route.policy).is_none();
+        let missing =
+            route.policy != "default" && library.current().policy(&route.policy).is_none();
         if missing {
             let policy = route.policy.as_str();
-            warn!(route = name, policy, "no such policy is loaded: the built-in decides until it is");
+            warn!(
+                route = name,
+                policy, "no such policy is loaded: the built-in decides until it is"
+            );
         }
     }
     Shared::start(config, library, clock, seed()).map_err(|e| e.to_string())
@@ -146,10 +147,11 @@ pub fn library_config(config: &Config, clock: Clock) -> LibraryConfig {
             time: limits.time,
             memory: limits.memory,
             stack: limits.stack,
-            instances: limits.instances,
-            tables: limits.tables,
-            allocation: limits.allocation,
+            instances: limits.instances as usize,
+            tables: limits.tables as usize,
+            hostcall_fuel: limits.allocation,
             log_lines: limits.log_lines,
+            ..Limits::default()
         },
         compiler: std::env::current_exe().map_or(Compiler::InProcess, Compiler::Child),
         clock: Arc::new(move || clock.now()),

@@ -13,14 +13,14 @@ use tokio::time::Sleep;
 use tracing::{debug, info, warn};
 
 use super::Shared;
-use crate::clock::Clock;
 use super::generation::{Generation, LiveRoute};
 use super::inquiry::{Change, Inquiry, Shown};
 use super::outlet::ClientGone;
 use super::relay::{Forwarded, Relay};
 use super::reply::{self, Stamp};
 use super::trace::{End, Trace};
-use crate::dialect::{AnswerText, Attempted, ErrorOut, Part, Whole};
+use crate::clock::Clock;
+use crate::dialect::{AnswerText, AttemptLine, ErrorOut, Part, Whole, headers};
 use crate::failover::breaker::Change as CircuitChange;
 use crate::failover::call::Circuit;
 use crate::failover::{
@@ -112,7 +112,7 @@ impl Driver {
         let Setup { shared, generation, route, policy, policy_tag, inquiry, call, relay } = setup;
         let begun = shared.clock.now();
         let exchange = Exchange::new(Arc::clone(&call), Arc::clone(&route.rules), begun);
-        let forwarded = inquiry.dialect.forward_request_headers(&inquiry.headers);
+        let forwarded = headers::forward_request_headers(&inquiry.headers, false);
         Self {
             shared,
             generation,
@@ -178,7 +178,9 @@ impl Driver {
         let number = question.number;
         let policy = match (question.decider, &self.policy) {
             (Decider::Policy, Some(policy)) => Arc::clone(policy),
-            (Decider::Policy | Decider::BuiltIn | Decider::Fallback, _) => self.shared.library.builtin(),
+            (Decider::Policy | Decider::BuiltIn | Decider::Fallback, _) => {
+                self.shared.library.builtin()
+            }
         };
         let material = self.material(&question);
         if policy.quick() {
@@ -213,8 +215,9 @@ impl Driver {
         if !running.continues {
             return answer;
         }
-        let text = format!("{}{}", self.said, self.relay.spliced());
-        Arc::new(AnswerText { text, ..(*answer).clone() })
+        let mut whole = (*answer).clone();
+        whole.text = format!("{}{}", self.said, self.relay.spliced());
+        Arc::new(whole)
     }
 
     /// Brings `said` up to what the client has.
@@ -366,7 +369,7 @@ impl Driver {
     fn overflowed(&mut self, id: AttemptId, bytes: Bytes) {
         if self.source == Some(id) {
             self.relay.pass(bytes);
-            self.progressed(id, Forwarded { content: true, ..Forwarded::default() });
+            self.progressed(id, Forwarded { content: true, ..Forwarded::nothing() });
             return;
         }
         let running = &mut self.attempts[id.index()];
@@ -382,8 +385,9 @@ impl Driver {
             Delivery::Text(text) => {
                 self.end = End::Answered;
                 let stamp = self.stamp(None);
-                let (headers, body) =
-                    self.inquiry.dialect.text_answer(&self.call.model, &text, &self.call.id, self.inquiry.streams(), self.shared.clock.unix());
+                let Inquiry { dialect, peek, .. } = &*self.inquiry;
+                let created = self.shared.clock.unix();
+                let (headers, body) = dialect.text_answer(&self.call.id, peek, &text, created);
                 self.relay.whole(&headers, &stamp, body);
                 None
             }
@@ -402,7 +406,8 @@ impl Driver {
         }
         let mut headers = std::mem::take(&mut running.headers);
         if let Some(body) = running.whole.take() {
-            let body = amended.map_or(body.clone(), |text| self.inquiry.dialect.amend(&body, &text));
+            let body =
+                amended.map_or(body.clone(), |text| self.inquiry.dialect.amend(&body, &text));
             self.relay.whole(&headers, &stamp, body);
             return None;
         }
@@ -426,7 +431,10 @@ impl Driver {
         self.end = End::Delivered;
         let note = self.source.filter(|id| self.attempts[id.index()].continues).map(|id| {
             let stamp = self.stamp(Some(id));
-            format!("backstay finished-by={} attempts={} trace={}", stamp.target, stamp.attempts, stamp.trace)
+            format!(
+                "backstay finished-by={} attempts={} trace={}",
+                stamp.target, stamp.attempts, stamp.trace
+            )
         });
         self.relay.finish(note.as_deref());
     }
@@ -436,8 +444,10 @@ impl Driver {
         let attempted = self.attempted();
         let error = ErrorOut {
             status: refusal.status,
+            kind: reply::kind(refusal.status),
             code: &refusal.code,
             message: &refusal.message,
+            param: None,
             trace: &stamp.trace,
             attempts: &attempted,
         };
@@ -470,6 +480,8 @@ impl Driver {
         let stamp = self.stamp(None);
         let error = ErrorOut {
             status: 503,
+            kind: reply::kind(503),
+            param: None,
             code: "deferred_unavailable",
             message: "the policy deferred this call, and there is no queue to keep it in",
             trace: &stamp.trace,
@@ -479,7 +491,7 @@ impl Driver {
         self.relay.respond(reply::error(self.inquiry.dialect, &error, after, &stamp));
     }
 
-    fn attempted(&self) -> Vec<Attempted> {
+    fn attempted(&self) -> Vec<AttemptLine<'_>> {
         let ended = self.notes.iter().filter_map(|(at, note)| match note {
             Note::Ended { attempt, failure: Some(failure) } => Some((*at, *attempt, failure)),
             Note::Ended { failure: None, .. }
@@ -497,14 +509,13 @@ impl Driver {
         ended.map(|(at, id, failure)| self.attempted_one(at, id, failure)).collect()
     }
 
-    fn attempted_one(&self, at: Timestamp, id: AttemptId, failure: &Failure) -> Attempted {
+    fn attempted_one(&self, at: Timestamp, id: AttemptId, failure: &Failure) -> AttemptLine<'_> {
         let running = &self.attempts[id.index()];
-        Attempted {
-            target: self.target_name(running.candidate).to_owned(),
+        AttemptLine {
+            target: self.target_name(running.candidate),
             class: failure.class.label(),
-            phase: failure.phase.label(),
             status: failure.status,
-            elapsed_ms: u64::try_from(at.since(running.started).as_millis()).unwrap_or(u64::MAX),
+            ms: u64::try_from(at.since(running.started).as_millis()).unwrap_or(u64::MAX),
         }
     }
 
@@ -592,7 +603,12 @@ impl Driver {
 }
 
 impl Running {
-    fn new(candidate: CandidateId, continues: bool, upstream: Option<Attempt>, started: Timestamp) -> Self {
+    fn new(
+        candidate: CandidateId,
+        continues: bool,
+        upstream: Option<Attempt>,
+        started: Timestamp,
+    ) -> Self {
         Self {
             candidate,
             upstream,
@@ -633,18 +649,15 @@ impl Running {
 
     /// Keeps pieces back until the commit. Comments are not worth keeping.
     fn hold(&mut self, pieces: Vec<Piece>) -> Forwarded {
-        let mut seen = Forwarded { continuable: true, ..Forwarded::default() };
+        let mut seen = Forwarded::nothing();
         for piece in &pieces {
             self.held_bytes += piece.frame.bytes.len();
             match &piece.part {
-                Part::Content { text_bytes, continuable } => {
-                    seen.text = seen.text.saturating_add(*text_bytes);
-                    seen.content = true;
-                    seen.continuable &= continuable;
-                }
-                Part::Finish { text_bytes } => {
-                    seen.text = seen.text.saturating_add(*text_bytes);
-                    seen.content = true;
+                Part::Content(content) => seen.add(*content),
+                Part::Finish(content) => {
+                    if let Some(content) = content {
+                        seen.add(*content);
+                    }
                     seen.finished = true;
                 }
                 Part::Comment
@@ -663,7 +676,12 @@ impl Running {
 
 impl Timer {
     /// Ready at `wake_at` or a little after a former one.
-    fn poll(&mut self, wake_at: Option<Timestamp>, clock: &Clock, cx: &mut Context<'_>) -> Poll<Timestamp> {
+    fn poll(
+        &mut self,
+        wake_at: Option<Timestamp>,
+        clock: &Clock,
+        cx: &mut Context<'_>,
+    ) -> Poll<Timestamp> {
         let Some(wake_at) = wake_at else { return Poll::Pending };
         let instant = clock.instant(wake_at);
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(instant)));

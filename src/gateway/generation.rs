@@ -58,6 +58,12 @@ impl Generation {
         let clients = ClientKeys::new(&config.clients);
         Ok(Self { number, config, routes, clients })
     }
+
+    /// Whether a route names this policy.
+    #[must_use]
+    pub fn names_policy(&self, name: &str) -> bool {
+        self.routes.values().any(|route| route.policy == name)
+    }
 }
 
 fn endpoint(provider: &config::Provider) -> Result<Endpoint, EndpointError> {
@@ -152,10 +158,8 @@ mod tests {
 
     #[test]
     fn keys_admit_their_clients_only() {
-        let client = |name: &str, key: &str| config::Client {
-            name: name.to_owned(),
-            key: Secret::new(key),
-        };
+        let client =
+            |name: &str, key: &str| config::Client { name: name.to_owned(), key: Secret::new(key) };
         let keys = ClientKeys::new(&[client("shop", "k1"), client("blog", "k2")]);
         for (presented, expected) in [
             (Some("k1"), Admitted::Client("shop".to_owned())),

@@ -17,7 +17,7 @@ use super::generation::{Admitted, Generation, LiveRoute};
 use super::inquiry::Inquiry;
 use super::relay::Relay;
 use super::reply::{self, ReplyBody, Stamp};
-use crate::dialect::{self, BadRequest, Dialect, ErrorOut};
+use crate::dialect::{BadRequest, Dialect, ErrorOut};
 use crate::failover::{Call, Operation};
 
 /// What a path asks for.
@@ -36,17 +36,24 @@ struct Rejected {
     code: String,
     message: String,
     retry_after: Option<Duration>,
+    param: Option<&'static str>,
 }
 
 impl Rejected {
     fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
-        Self { status, code: code.to_owned(), message: message.into(), retry_after: None }
+        Self {
+            status,
+            code: code.to_owned(),
+            message: message.into(),
+            retry_after: None,
+            param: None,
+        }
     }
 }
 
 impl From<BadRequest> for Rejected {
     fn from(bad: BadRequest) -> Self {
-        Self::new(400, &bad.code, bad.message)
+        Self { param: bad.param, ..Self::new(400, bad.code, bad.message) }
     }
 }
 
@@ -59,8 +66,10 @@ pub async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Response<
         Err(rejected) => {
             let error = ErrorOut {
                 status: rejected.status,
+                kind: reply::kind(rejected.status),
                 code: &rejected.code,
                 message: &rejected.message,
+                param: rejected.param,
                 trace: &trace,
                 attempts: &[],
             };
@@ -170,7 +179,7 @@ async fn complete(
     }
     let server = &generation.config.server;
     let body = read_body(body, server.max_body, server.body_timeout).await?;
-    let peek = dialect::peek(ask.operation, &body)?;
+    let peek = ask.dialect.peek(ask.operation, &body)?;
     let route = generation.routes.get(&*peek.model).cloned().ok_or_else(|| {
         let message = format!(
             "no route for the model {:?}; GET /v1/models lists those there are",
@@ -187,7 +196,9 @@ async fn complete(
         Driver::new(setup).run().await;
         drop(place);
     });
-    reply.await.map_err(|_| Rejected::new(500, "internal_error", "the call ended without an answer"))
+    reply
+        .await
+        .map_err(|_| Rejected::new(500, "internal_error", "the call ended without an answer"))
 }
 
 fn setup(
@@ -206,7 +217,7 @@ fn setup(
     });
     let call = Call {
         id: trace.to_owned(),
-        model: inquiry.peek.model.to_string(),
+        model: inquiry.peek.model.clone(),
         operation: inquiry.operation,
         needs: inquiry.peek.needs,
         input_tokens: inquiry.peek.input_tokens,
@@ -231,9 +242,8 @@ fn setup(
 
 /// The whole body, within its limit in bytes and in time between two reads.
 async fn read_body(mut body: Incoming, most: usize, gap: Duration) -> Result<Bytes, Rejected> {
-    let too_large = || {
-        Rejected::new(413, "request_too_large", format!("the body is larger than {most} bytes"))
-    };
+    let too_large =
+        || Rejected::new(413, "request_too_large", format!("the body is larger than {most} bytes"));
     if body.size_hint().lower() > most as u64 {
         return Err(too_large());
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 
-use crate::dialect::{self, BadRequest, Dialect, Peek};
+use crate::dialect::request::splice;
+use crate::dialect::{BadRequest, Continuation, Dialect, Peek, edit};
 use crate::failover::consult::Edit;
 use crate::failover::{Features, Operation};
 use crate::policy::RequestView;
@@ -40,17 +41,17 @@ impl Inquiry {
     /// The body one target is sent.
     pub fn body_for(&self, change: &Change<'_>) -> Result<Bytes, BadRequest> {
         let body = match change.continues {
-            None => dialect::splice_model(&self.body, &self.peek, change.model),
+            None => splice(&self.body, &self.peek.model_span, change.model),
             Some(partial) => {
-                let mode = if change.prefill {
-                    dialect::Continuing::Prefill
-                } else {
-                    dialect::Continuing::Ask
-                };
-                dialect::continue_from(&self.body, &self.peek, change.model, partial, mode)?
+                let how = if change.prefill { Continuation::Prefill } else { Continuation::Ask };
+                self.dialect.continue_from(&self.body, &self.peek, change.model, partial, how)?
             }
         };
-        if change.edits.is_empty() { Ok(body) } else { dialect::edit(&body, change.edits) }
+        if change.edits.is_empty() {
+            return Ok(body);
+        }
+        edit::edit(&body, change.edits)
+            .map_err(|e| BadRequest::new("policy_edit", None, e.to_string()))
     }
 
     #[must_use]
@@ -88,6 +89,6 @@ impl RequestView for Shown {
     }
 
     fn json(&self, pointer: &str) -> Option<String> {
-        dialect::json_at(&self.0.body, pointer).map(str::to_owned)
+        edit::json_at(&self.0.body, pointer).map(str::to_owned)
     }
 }

@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 
 pub use generation::{Generation, LiveRoute, SetupError};
-pub use server::serve;
+pub use server::{Drained, serve};
 pub use targets::Targets;
 pub use trace::{End, Trace, Traces};
 
@@ -101,6 +101,7 @@ impl Shared {
         let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let number = self.generation().number + 1;
         let next = Generation::build(number, Arc::new(config), &self.targets, self.new_seed())?;
+        self.library.keep_only(|name| next.names_policy(name));
         self.generation.store(Arc::new(next));
         self.targets.forget_unused();
         Ok(number)
@@ -120,10 +121,12 @@ impl Shared {
     }
 
     fn policy_for(&self, name: &str) -> Deciders {
-        match self.library.current().policy(name) {
-            Some(policy) => Deciders { tag: policy.tag(), own: Some(policy) },
-            None => Deciders { tag: self.library.builtin().tag(), own: None },
-        }
+        let builtin = self.library.builtin();
+        let named = self.library.current().policy(name);
+        let own = named.filter(|policy| !Arc::ptr_eq(policy, &builtin));
+        let first = own.as_ref().unwrap_or(&builtin);
+        let tag = format!("{}@{}", first.name(), first.short_digest()).into();
+        Deciders { own, tag }
     }
 
     fn new_seed(&self) -> u64 {

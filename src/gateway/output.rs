@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::dialect::{self, AnswerText, FinishReason};
+use crate::dialect::{AnswerText, FinishReason, schema};
 use crate::policy::{Finish, OutputView, ToolCall};
 
 /// An answer, or the beginning of one.
@@ -36,7 +36,9 @@ impl OutputView for Shown {
 
     fn tool_calls(&self) -> Vec<ToolCall> {
         let calls = self.answer.tool_calls.iter();
-        calls.map(|(name, arguments)| ToolCall { name: name.clone(), arguments: arguments.clone() }).collect()
+        calls
+            .map(|(name, arguments)| ToolCall { name: name.clone(), arguments: arguments.clone() })
+            .collect()
     }
 
     fn finish(&self) -> Finish {
@@ -52,7 +54,7 @@ impl OutputView for Shown {
     }
 
     fn violations(&self, schema: &str) -> Vec<String> {
-        dialect::violations(&self.answer.text, schema)
+        schema::violations(&self.answer.text, schema)
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::outlet::{self, Outlet};
 use super::reply::{self, ReplyBody, Stamp};
-use crate::dialect::{Dialect, Identity, Misfit, Part, Seam};
+use crate::dialect::{Content, Dialect, Identity, Misfit, Part, Seam};
 use crate::upstream::Piece;
 
 /// Where the answer goes. Dropped without a reply, the client's connection ends.
@@ -35,13 +35,27 @@ struct Stream {
 }
 
 /// What was forwarded of some pieces.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Forwarded {
     /// Bytes of answer text.
     pub text: u32,
     pub content: bool,
     pub continuable: bool,
     pub finished: bool,
+}
+
+impl Forwarded {
+    /// Nothing yet.
+    #[must_use]
+    pub const fn nothing() -> Self {
+        Self { text: 0, content: false, continuable: true, finished: false }
+    }
+
+    pub const fn add(&mut self, content: Content) {
+        self.text = self.text.saturating_add(content.text_bytes);
+        self.content = true;
+        self.continuable &= content.continuable;
+    }
 }
 
 impl Relay {
@@ -89,7 +103,13 @@ impl Relay {
     pub fn open(&mut self, headers: &HeaderMap, stamp: &Stamp) {
         let (outlet, body) = outlet::channel(self.buffer);
         self.head(StatusCode::OK, headers, stamp, ReplyBody::stream(body));
-        self.stream = Some(Stream { outlet, identity: None, seam: None, spliced: String::new(), closing: Vec::new() });
+        self.stream = Some(Stream {
+            outlet,
+            identity: None,
+            seam: None,
+            spliced: String::new(),
+            closing: Vec::new(),
+        });
     }
 
     fn head(&mut self, status: StatusCode, headers: &HeaderMap, stamp: &Stamp, body: ReplyBody) {
@@ -127,7 +147,7 @@ impl Relay {
 
     /// Hands on the events of the answering attempt.
     pub fn forward(&mut self, pieces: Vec<Piece>) -> Result<Forwarded, Misfit> {
-        let Some(stream) = &mut self.stream else { return Ok(Forwarded::default()) };
+        let Some(stream) = &mut self.stream else { return Ok(Forwarded::nothing()) };
         match stream.seam {
             None => Ok(stream.forward_plain(pieces, self.dialect)),
             Some(_) => stream.forward_spliced(pieces, self.dialect),
@@ -141,8 +161,8 @@ impl Relay {
         for piece in pieces {
             stream.learn_identity(&piece, self.dialect);
             match piece.part {
-                Part::Content { .. } | Part::Finish { .. } => {
-                    let finish = matches!(piece.part, Part::Finish { .. });
+                Part::Content(_) | Part::Finish(_) => {
+                    let finish = matches!(piece.part, Part::Finish(_));
                     let replaced = text.take().unwrap_or_default();
                     if finish || !replaced.is_empty() {
                         let bytes = self.dialect.with_text(&piece.frame, replaced);
@@ -179,6 +199,14 @@ impl Relay {
 }
 
 impl Stream {
+    /// The chunk under the first stream's id and model.
+    fn renamed(&self, piece: &Piece, text: Option<&str>, dialect: Dialect) -> Bytes {
+        match &self.identity {
+            Some(identity) => dialect.rewrite(&piece.frame, identity, text),
+            None => piece.frame.bytes.clone(),
+        }
+    }
+
     fn send(&mut self, bytes: Bytes, closing: bool) {
         if closing {
             self.closing.push(bytes);
@@ -195,18 +223,16 @@ impl Stream {
 
     /// Byte for byte, except for what closes the stream.
     fn forward_plain(&mut self, pieces: Vec<Piece>, dialect: Dialect) -> Forwarded {
-        let mut done = Forwarded { continuable: true, ..Forwarded::default() };
+        let mut done = Forwarded::nothing();
         for piece in pieces {
             self.learn_identity(&piece, dialect);
             match piece.part {
                 Part::Comment | Part::Lifecycle | Part::Usage => {}
-                Part::Content { text_bytes, continuable } => {
-                    done.text = done.text.saturating_add(text_bytes);
-                    done.continuable &= continuable;
-                    done.content = true;
-                }
-                Part::Finish { text_bytes } => {
-                    done.text = done.text.saturating_add(text_bytes);
+                Part::Content(content) => done.add(content),
+                Part::Finish(content) => {
+                    if let Some(content) = content {
+                        done.add(content);
+                    }
                     done.finished = true;
                 }
                 Part::Done | Part::Error(_) | Part::Malformed { .. } => continue,
@@ -224,21 +250,19 @@ impl Stream {
         pieces: Vec<Piece>,
         dialect: Dialect,
     ) -> Result<Forwarded, Misfit> {
-        let mut done = Forwarded { continuable: true, ..Forwarded::default() };
+        let mut done = Forwarded::nothing();
         for piece in pieces {
             let finish = match piece.part {
-                Part::Content { continuable, .. } => {
-                    done.continuable &= continuable;
-                    done.content = true;
+                Part::Content(Content { continuable, .. }) => {
+                    done.add(Content { text_bytes: 0, continuable });
                     false
                 }
-                Part::Finish { .. } => {
+                Part::Finish(_) => {
                     done.finished = true;
                     true
                 }
                 Part::Usage => {
-                    let identity = self.identity.clone().unwrap_or_default();
-                    let bytes = dialect.rewrite(&piece.frame, &identity, None);
+                    let bytes = self.renamed(&piece, None, dialect);
                     self.closing.push(bytes);
                     continue;
                 }
@@ -249,22 +273,18 @@ impl Stream {
                 | Part::Malformed { .. } => continue,
             };
             let text = dialect.text_of(&piece.frame);
-            let identity = self.identity.clone().unwrap_or_default();
-            let fresh = match self.seam.as_mut() {
+            let mut fresh = match self.seam.as_mut() {
                 Some(seam) => seam.push(&text)?.unwrap_or_default(),
                 None => text.clone(),
             };
+            if finish && let Some(mut seam) = self.seam.take() {
+                fresh.push_str(&seam.end()?.unwrap_or_default());
+            }
+            self.spliced.push_str(&fresh);
             done.text = done.text.saturating_add(u32::try_from(fresh.len()).unwrap_or(u32::MAX));
-            if finish {
-                let held = self.seam.take().map(Seam::end).unwrap_or_default();
-                let rest = fresh + &held;
-                self.spliced.push_str(&rest);
-                let bytes = dialect.rewrite(&piece.frame, &identity, Some(&rest));
-                self.closing.push(bytes);
-            } else if !fresh.is_empty() || text.is_empty() {
-                self.spliced.push_str(&fresh);
-                let bytes = dialect.rewrite(&piece.frame, &identity, Some(&fresh));
-                self.outlet.push(bytes);
+            if finish || !fresh.is_empty() || text.is_empty() {
+                let bytes = self.renamed(&piece, Some(&fresh), dialect);
+                self.send(bytes, finish);
             }
         }
         Ok(done)

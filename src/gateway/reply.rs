@@ -52,7 +52,8 @@ pub fn stamp(headers: &mut HeaderMap, stamp: &Stamp) {
 /// Names come from the configuration and may hold any character.
 fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| {
-        let plain: String = text.chars().map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect();
+        let plain: String =
+            text.chars().map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect();
         HeaderValue::from_str(&plain).unwrap_or(HeaderValue::from_static("unprintable"))
     })
 }
@@ -153,6 +154,16 @@ pub fn stream_headers(headers: &mut HeaderMap) {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+}
+
+/// The type of an error, as OpenAI names them.
+#[must_use]
+pub const fn kind(status: u16) -> &'static str {
+    match status {
+        429 => "rate_limit_error",
+        400..500 => "invalid_request_error",
+        _ => "server_error",
+    }
 }
 
 #[must_use]

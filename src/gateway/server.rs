@@ -46,10 +46,7 @@ pub async fn serve(
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
-            stopped = stop.wait_for(|stop| *stop) => {
-                drop(stopped);
-                break;
-            }
+            () = stopped(&mut stop) => break,
         }
     }
     drop(listener);
@@ -58,6 +55,11 @@ pub async fn serve(
         Ok(()) => Drained::Fully,
         Err(_) => Drained::CutOff(shared.under_way()),
     }
+}
+
+/// Whoever could say stop is gone: then it is said.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 fn accept(shared: &Arc<Shared>, stream: TcpStream, watcher: Watcher) {

@@ -22,13 +22,25 @@ pub struct Trace {
     pub notes: Vec<(Timestamp, Note)>,
 }
 
+/// The start of an attempt, as noted.
+struct Started {
+    at: Timestamp,
+    attempt: AttemptId,
+    candidate: CandidateId,
+    why: &'static str,
+    probe: bool,
+}
+
 /// How a call ended.
 #[derive(Clone, PartialEq, Debug)]
 pub enum End {
     Delivered,
     /// A policy answered by itself.
     Answered,
-    Refused { refusal: Refusal, committed: bool },
+    Refused {
+        refusal: Refusal,
+        committed: bool,
+    },
     Parked,
     ClientGone,
 }
@@ -122,62 +134,55 @@ impl Trace {
     }
 
     fn candidate_of(&self, attempt: AttemptId) -> Option<CandidateId> {
-        self.notes.iter().find_map(|(_, note)| match note {
-            Note::Started { attempt: id, candidate, .. } if *id == attempt => Some(*candidate),
-            _ => None,
-        })
+        self.started().find(|started| started.attempt == attempt).map(|started| started.candidate)
     }
 
     /// The target that answered last.
     fn target(&self) -> Option<&str> {
-        self.notes.iter().rev().find_map(|(_, note)| match note {
-            Note::Committed { attempt } => self.candidate_of(*attempt).map(|id| self.name(id)),
-            _ => None,
-        })
+        let committed = self.notes.iter().rev().find_map(|(_, note)| {
+            if let Note::Committed { attempt } = note { Some(*attempt) } else { None }
+        })?;
+        self.candidate_of(committed).map(|id| self.name(id))
     }
 
     fn attempts(&self) -> Value {
-        let started = self.notes.iter().filter_map(|(at, note)| match note {
-            Note::Started { attempt, candidate, why, probe } => {
-                Some((*at, *attempt, *candidate, why.label(), *probe))
-            }
-            _ => None,
-        });
-        started
-            .map(|(at, attempt, candidate, why, probe)| {
-                let mut row = json!({
-                    "attempt": attempt.0 + 1,
-                    "target": self.name(candidate),
-                    "why": why,
-                    "probe": probe,
-                    "started_ms": self.ms(at),
-                });
-                self.add_end(attempt, &mut row);
-                row
-            })
-            .collect()
+        self.started().map(|started| self.attempt(&started)).collect()
     }
 
-    fn add_end(&self, attempt: AttemptId, row: &mut Value) {
+    fn started(&self) -> impl Iterator<Item = Started> {
+        self.notes.iter().filter_map(|(at, note)| {
+            let Note::Started { attempt, candidate, why, probe } = note else { return None };
+            let (attempt, candidate) = (*attempt, *candidate);
+            Some(Started { at: *at, attempt, candidate, why: why.label(), probe: *probe })
+        })
+    }
+
+    fn attempt(&self, started: &Started) -> Value {
+        let mut row = json!({
+            "attempt": started.attempt.0 + 1,
+            "target": self.name(started.candidate),
+            "why": started.why,
+            "probe": started.probe,
+            "started_ms": self.ms(started.at),
+        });
         for (at, note) in &self.notes {
-            match note {
-                Note::Ended { attempt: id, failure } if *id == attempt => {
-                    row["ended_ms"] = json!(self.ms(*at));
-                    let Some(failure) = failure else {
-                        row["class"] = json!("answered");
-                        continue;
-                    };
-                    row["class"] = json!(failure.class.label());
-                    row["phase"] = json!(failure.phase.label());
-                    row["status"] = json!(failure.status);
-                    row["retry_after_ms"] = json!(failure.retry_after.map(|l| l.as_millis()));
-                }
-                Note::Committed { attempt: id } if *id == attempt => {
-                    row["committed_ms"] = json!(self.ms(*at));
-                }
-                _ => {}
+            if let Note::Committed { attempt } = note
+                && *attempt == started.attempt
+            {
+                row["committed_ms"] = json!(self.ms(*at));
+            }
+            if let Note::Ended { attempt, failure } = note
+                && *attempt == started.attempt
+            {
+                row["ended_ms"] = json!(self.ms(*at));
+                row["class"] = json!(failure.as_ref().map_or("answered", |f| f.class.label()));
+                row["phase"] = json!(failure.as_ref().map(|f| f.phase.label()));
+                row["status"] = json!(failure.as_ref().and_then(|f| f.status));
+                let retry_after = failure.as_ref().and_then(|f| f.retry_after);
+                row["retry_after_ms"] = json!(retry_after.map(|length| length.as_millis()));
             }
         }
+        row
     }
 
     fn step(&self, at: Timestamp, note: &Note) -> Value {
@@ -212,7 +217,12 @@ impl Trace {
                 format!("attempt {} goes to the client", attempt.0 + 1)
             }
             Note::Circuit { candidate, change } => {
-                format!("circuit of {} {}: {}", self.name(*candidate), change.to.label(), change.why)
+                format!(
+                    "circuit of {} {}: {}",
+                    self.name(*candidate),
+                    change.to.label(),
+                    change.why
+                )
             }
             Note::CredentialOut { candidate, class, length } => format!(
                 "credential of {} out for {} s: {}",

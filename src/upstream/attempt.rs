@@ -14,7 +14,7 @@ use reqwest::{Body, Response};
 use tokio::time::Sleep;
 
 use super::endpoint::{Endpoint, root_cause};
-use crate::dialect::{self, Frame, Framer, Part, StreamReader, Whole};
+use crate::dialect::{AnswerText, Frame, Framer, Part, Reader, Whole, headers, hints, sse};
 use crate::failover::{Operation, Outcome};
 
 /// A whole answer is held until complete up to here; beyond that it is
@@ -82,9 +82,21 @@ type Sending = Pin<Box<dyn Future<Output = reqwest::Result<Response>> + Send>>;
 
 enum State {
     Sending(Sending),
-    Error { status: StatusCode, headers: HeaderMap, body: Body, read: BytesMut, patience: Pin<Box<Sleep>> },
-    Whole { body: Body, read: BytesMut, content_type: Option<String> },
-    Overflowing { body: Body },
+    Error {
+        status: StatusCode,
+        headers: HeaderMap,
+        body: Body,
+        read: BytesMut,
+        patience: Pin<Box<Sleep>>,
+    },
+    Whole {
+        body: Body,
+        read: BytesMut,
+        content_type: Option<String>,
+    },
+    Overflowing {
+        body: Body,
+    },
     Stream(Box<Streaming>),
     Over,
 }
@@ -92,7 +104,7 @@ enum State {
 struct Streaming {
     body: Body,
     framer: Framer,
-    reader: StreamReader,
+    reader: Reader,
     content_seen: bool,
 }
 
@@ -102,7 +114,7 @@ pub struct Attempt {
     expect: Expect,
     state: State,
     queue: VecDeque<Report>,
-    answered: Option<dialect::AnswerText>,
+    answered: Option<AnswerText>,
 }
 
 impl std::fmt::Debug for Attempt {
@@ -128,7 +140,7 @@ impl Attempt {
 
     /// The answer's text, tool calls and finish so far.
     #[must_use]
-    pub fn answer(&self) -> Option<&dialect::AnswerText> {
+    pub fn answer(&self) -> Option<&AnswerText> {
         match &self.state {
             State::Stream(streaming) => Some(streaming.reader.answer()),
             State::Sending(_)
@@ -197,7 +209,7 @@ impl Attempt {
     /// The status line arrived: what kind of answer is it?
     fn headed(&mut self, response: Response) {
         let (head, body) = http::Response::<Body>::from(response).into_parts();
-        let (requests_left, tokens_left) = self.endpoint.dialect().rate_limits(&head.headers);
+        let (requests_left, tokens_left) = hints::rate_limits(&head.headers);
         if head.status != StatusCode::OK {
             let patience = Box::pin(tokio::time::sleep(ERROR_BODY_TIME));
             let (status, headers) = (head.status, head.headers);
@@ -206,7 +218,8 @@ impl Attempt {
         }
         let content_type = head.headers.get(header::CONTENT_TYPE);
         let content_type = content_type.and_then(|v| v.to_str().ok()).map(str::to_ascii_lowercase);
-        let forwarded = self.endpoint.dialect().forward_response_headers(&head.headers);
+        let forwarded =
+            headers::forward_response_headers(&head.headers, self.endpoint.secret().as_slice());
         let headers = Headers { forwarded, requests_left, tokens_left };
         self.queue.push_back(Report::Headers(Box::new(headers)));
         let is_document = content_type
@@ -215,8 +228,8 @@ impl Attempt {
         self.state = if self.expect.stream && !is_document {
             State::Stream(Box::new(Streaming {
                 body,
-                framer: Framer::new(),
-                reader: self.endpoint.dialect().stream_reader(self.expect.choices),
+                framer: Framer::new(sse::DEFAULT_FRAME_LIMIT),
+                reader: self.endpoint.dialect().reader(self.expect.choices),
                 content_seen: false,
             }))
         } else {
@@ -231,11 +244,12 @@ impl Attempt {
             return;
         };
         let dialect = self.endpoint.dialect();
-        let secret = self.endpoint.secret();
+        let secrets = self.endpoint.secret();
+        let secrets = secrets.as_slice();
         let reply =
-            dialect.error_reply(status.as_u16(), &headers, &read, self.expect.unix_now, secret);
-        let text = String::from_utf8_lossy(&read);
-        let body = secret.map_or_else(|| text.to_string(), |secret| secret.redact(&text));
+            dialect.error_reply(status.as_u16(), &headers, &read, self.expect.unix_now, secrets);
+        let text = String::from_utf8_lossy(&read).into_owned();
+        let body = secrets.iter().fold(text, |text, secret| secret.redact(&text));
         let body = ErrorBody {
             content_type: headers.get(header::CONTENT_TYPE).cloned(),
             body: Bytes::from(body),
@@ -252,14 +266,15 @@ impl Attempt {
         };
         let body = read.freeze();
         let dialect = self.endpoint.dialect();
-        let secret = self.endpoint.secret();
-        match dialect.read_whole(self.expect.operation, content_type.as_deref(), &body, secret) {
+        let secrets = self.endpoint.secret();
+        let content_type = content_type.as_deref();
+        match dialect.read_whole(self.expect.operation, content_type, &body, secrets.as_slice()) {
             Err(outcome) => self.end(outcome),
             Ok(whole) if self.expect.stream => {
                 let frames = dialect.whole_as_stream(&body, self.expect.usage);
-                let mut reader = dialect.stream_reader(self.expect.choices);
+                let mut reader = dialect.reader(self.expect.choices);
                 let pieces = frames.into_iter().map(|frame| {
-                    let part = reader.read(&frame);
+                    let part = reader.read(&frame, secrets.as_slice());
                     Piece { frame, part }
                 });
                 self.queue.push_back(Report::Pieces(pieces.collect()));
@@ -285,6 +300,7 @@ impl Attempt {
     /// Reads the events in what arrived.
     fn streamed(&mut self, data: Bytes) {
         let State::Stream(streaming) = &mut self.state else { return };
+        let secrets = self.endpoint.secret();
         streaming.framer.push(data);
         let mut pieces = Vec::new();
         let mut outcome = None;
@@ -297,8 +313,8 @@ impl Attempt {
                     break;
                 }
             };
-            let part = streaming.reader.read(&frame);
-            streaming.content_seen |= matches!(part, Part::Content { .. } | Part::Finish { .. });
+            let part = streaming.reader.read(&frame, secrets.as_slice());
+            streaming.content_seen |= matches!(part, Part::Content(_) | Part::Finish(_));
             outcome = streaming.end_of(&part);
             pieces.push(Piece { frame, part });
         }
@@ -315,8 +331,8 @@ impl Attempt {
         let outcome = if streaming.reader.completed() {
             Outcome::Completed
         } else {
-            let detail = broken
-                .unwrap_or_else(|| "the stream ended without its terminator".to_owned());
+            let detail =
+                broken.unwrap_or_else(|| "the stream ended without its terminator".to_owned());
             Outcome::Cut { detail }
         };
         self.stream_over(outcome);
@@ -325,7 +341,7 @@ impl Attempt {
     fn stream_over(&mut self, outcome: Outcome) {
         if let State::Stream(streaming) = std::mem::replace(&mut self.state, State::Over) {
             let Streaming { body, reader, .. } = *streaming;
-            self.answered = Some(reader.into_answer());
+            self.answered = Some(reader.answer().clone());
             if outcome == Outcome::Completed {
                 drain(body);
             }
@@ -340,13 +356,11 @@ impl Streaming {
         match part {
             Part::Done if self.content_seen => Some(Outcome::Completed),
             Part::Done => Some(Outcome::NotAnAnswer { detail: "an empty stream".to_owned() }),
-            Part::Error(reply) => Some(Outcome::Error((**reply).clone())),
+            Part::Error(reply) => Some(Outcome::Error(reply.clone())),
             Part::Malformed { detail } => Some(Outcome::Malformed { detail: detail.clone() }),
-            Part::Comment
-            | Part::Lifecycle
-            | Part::Content { .. }
-            | Part::Finish { .. }
-            | Part::Usage => None,
+            Part::Comment | Part::Lifecycle | Part::Content(_) | Part::Finish(_) | Part::Usage => {
+                None
+            }
         }
     }
 }
@@ -408,7 +422,9 @@ fn drain(mut body: Body) {
     }
     let rest = async move {
         let read = async {
-            while let Some(Ok(frame)) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            while let Some(Ok(frame)) =
+                std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await
+            {
                 let length = frame.data_ref().map_or(0, Bytes::len);
                 let Some(rest) = left.checked_sub(length) else { return };
                 left = rest;

@@ -63,7 +63,8 @@ impl Endpoint {
             .build()
             .map_err(|e| EndpointError::Tls(root_cause(&e)))?;
         let url = |operation| {
-            let url = format!("{}{}", base_url.trim_end_matches('/'), dialect.path(operation));
+            let path = dialect.path(operation).unwrap_or_default();
+            let url = format!("{}{path}", base_url.trim_end_matches('/'));
             Url::parse(&url).map_err(|_| EndpointError::Url(base_url.to_owned()))
         };
         let mut headers = HeaderMap::new();

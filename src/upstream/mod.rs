@@ -5,5 +5,5 @@
 mod attempt;
 mod endpoint;
 
-pub use attempt::{Attempt, Expect, Piece, Report};
+pub use attempt::{Attempt, ErrorBody, Expect, Headers, Piece, Report};
 pub use endpoint::{Endpoint, EndpointError};
