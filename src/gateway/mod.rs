@@ -13,8 +13,10 @@ mod outlet;
 mod output;
 mod relay;
 mod reply;
+mod running;
 mod server;
 mod targets;
+mod timer;
 mod trace;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

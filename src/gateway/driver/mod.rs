@@ -1,6 +1,9 @@
 //! The live driver: performs the heart's actions with sockets and policies, and
 //! tells it what happens. It has no opinion of its own.
 
+mod recording;
+mod refusing;
+
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -9,8 +12,6 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use tokio::time::Sleep;
-use tracing::{debug, info, warn};
 
 use super::Shared;
 use super::generation::{Generation, LiveRoute};
@@ -18,17 +19,16 @@ use super::inquiry::{Change, Inquiry, Shown};
 use super::outlet::ClientGone;
 use super::relay::{Forwarded, Relay};
 use super::reply::{self, Stamp};
-use super::trace::{End, Trace};
-use crate::clock::Clock;
-use crate::dialect::{AnswerText, AttemptLine, ErrorOut, Part, Whole, headers};
-use crate::failover::breaker::Change as CircuitChange;
-use crate::failover::call::Circuit;
+use super::running::Running;
+use super::timer::Timer;
+use super::trace::End;
+use crate::dialect::{AnswerText, headers};
 use crate::failover::{
-    Action, Answer, AttemptId, Call, CandidateId, Cause, Decider, Delivery, Event, Exchange,
-    Failure, Features, Note, Opinion, Outcome, Progress, Question, Refusal, Start, Timestamp, Verb,
+    Action, Answer, AttemptId, Call, CandidateId, Decider, Delivery, Event, Exchange, Features,
+    Note, Opinion, Outcome, Progress, Question, Start, Timestamp, Verb,
 };
 use crate::policy::{Material, Policy};
-use crate::upstream::{Attempt, ErrorBody, Headers, Piece, Report};
+use crate::upstream::{Attempt, Headers, Piece, Report};
 
 /// What is held of a stream before its commit, at the most.
 const MOST_HELD: usize = 32 << 20;
@@ -62,36 +62,11 @@ pub struct Driver {
 
 type Consulting = Pin<Box<dyn Future<Output = (u32, Opinion)> + Send>>;
 
-/// An attempt as the driver holds it.
-struct Running {
-    candidate: CandidateId,
-    /// Gone once it has ended or was aborted.
-    upstream: Option<Attempt>,
-    continues: bool,
-    started: Timestamp,
-    headers: HeaderMap,
-    held: Vec<Piece>,
-    held_bytes: usize,
-    /// What it said: of a whole answer, or of a stream that ended.
-    answer: Option<Arc<AnswerText>>,
-    whole: Option<Bytes>,
-    overflow: Vec<Bytes>,
-    overflowing: bool,
-    error: Option<ErrorBody>,
-}
-
 /// What the driver waits for.
 enum Happening {
     Event(Event),
     Report(AttemptId, Report),
     Room,
-}
-
-/// One timer, moved only when it must be.
-#[derive(Default)]
-struct Timer {
-    sleep: Option<Pin<Box<Sleep>>>,
-    armed: Option<Timestamp>,
 }
 
 /// All a call needs.
@@ -439,90 +414,6 @@ impl Driver {
         self.relay.finish(note.as_deref());
     }
 
-    fn refuse(&mut self, refusal: Refusal) {
-        let stamp = self.stamp(None);
-        let attempted = self.attempted();
-        let error = ErrorOut {
-            status: refusal.status,
-            kind: reply::kind(refusal.status),
-            code: &refusal.code,
-            message: &refusal.message,
-            param: None,
-            trace: &stamp.trace,
-            attempts: &attempted,
-        };
-        let dialect = self.inquiry.dialect;
-        if self.source.is_some() {
-            self.relay.break_off(dialect.error_event(&error));
-        } else if let Some(original) = self.original(&refusal) {
-            let response = reply::surfaced(&refusal, original, &stamp);
-            self.relay.respond(response);
-        } else {
-            let response = reply::error(dialect, &error, refusal.retry_after, &stamp);
-            self.relay.respond(response);
-        }
-        self.end = End::Refused { refusal, committed: self.source.is_some() };
-    }
-
-    /// The provider's own words, where the client is to have them: of the same
-    /// dialect, and only with the status the heart agreed to.
-    fn original(&self, refusal: &Refusal) -> Option<&ErrorBody> {
-        let Cause::Surfaced(id) = refusal.cause else { return None };
-        let running = &self.attempts[id.index()];
-        let error = running.error.as_ref()?;
-        let endpoint = &self.route.endpoints[running.candidate.index()];
-        let same = endpoint.dialect() == self.inquiry.dialect;
-        (same && endpoint.dialect().is_error(&error.body)).then_some(error)
-    }
-
-    fn park(&mut self) {
-        self.end = End::Parked;
-        let stamp = self.stamp(None);
-        let error = ErrorOut {
-            status: 503,
-            kind: reply::kind(503),
-            param: None,
-            code: "deferred_unavailable",
-            message: "the policy deferred this call, and there is no queue to keep it in",
-            trace: &stamp.trace,
-            attempts: &self.attempted(),
-        };
-        let after = Some(crate::failover::refusal::LONGEST_RETRY_AFTER);
-        self.relay.respond(reply::error(self.inquiry.dialect, &error, after, &stamp));
-    }
-
-    fn attempted(&self) -> Vec<AttemptLine<'_>> {
-        let ended = self.notes.iter().filter_map(|(at, note)| match note {
-            Note::Ended { attempt, failure: Some(failure) } => Some((*at, *attempt, failure)),
-            Note::Ended { failure: None, .. }
-            | Note::Decided { .. }
-            | Note::PassedOver { .. }
-            | Note::Faulted { .. }
-            | Note::Barred { .. }
-            | Note::Started { .. }
-            | Note::Exempted { .. }
-            | Note::Committed { .. }
-            | Note::Circuit { .. }
-            | Note::CredentialOut { .. }
-            | Note::Waiting { .. } => None,
-        });
-        ended.map(|(at, id, failure)| self.attempted_one(at, id, failure)).collect()
-    }
-
-    fn attempted_one(&self, at: Timestamp, id: AttemptId, failure: &Failure) -> AttemptLine<'_> {
-        let running = &self.attempts[id.index()];
-        AttemptLine {
-            target: self.target_name(running.candidate),
-            class: failure.class.label(),
-            status: failure.status,
-            ms: u64::try_from(at.since(running.started).as_millis()).unwrap_or(u64::MAX),
-        }
-    }
-
-    fn target_name(&self, candidate: CandidateId) -> &str {
-        &self.route.rules.candidates[candidate.index()].facts.target
-    }
-
     /// Who serves: the given attempt, else the last one.
     fn stamp(&self, attempt: Option<AttemptId>) -> Stamp {
         let running = match attempt {
@@ -537,171 +428,7 @@ impl Driver {
         }
     }
 
-    /// Keeps a note for the trace; tells the operator what concerns him.
-    fn record(&mut self, note: Note, now: Timestamp) {
-        match &note {
-            Note::Circuit { candidate, change } => {
-                self.log_circuit(*candidate, *change);
-            }
-            Note::CredentialOut { candidate, class, length } => warn!(
-                target = self.target_name(*candidate),
-                class = class.label(),
-                for_s = length.as_secs(),
-                "credential taken out: check the provider's key and quota"
-            ),
-            Note::Faulted { decider: Decider::Policy, reason, inadmissible: true, .. } => {
-                if let Some(policy) = &self.policy {
-                    policy.count_fault(reason);
-                }
-            }
-            Note::Ended { attempt, failure: Some(failure) } => debug!(
-                trace = self.call.id,
-                attempt = attempt.0 + 1,
-                class = failure.class.label(),
-                phase = failure.phase.label(),
-                status = failure.status,
-                "attempt failed"
-            ),
-            Note::Ended { failure: None, .. }
-            | Note::Faulted { .. }
-            | Note::Decided { .. }
-            | Note::PassedOver { .. }
-            | Note::Barred { .. }
-            | Note::Started { .. }
-            | Note::Exempted { .. }
-            | Note::Committed { .. }
-            | Note::Waiting { .. } => {}
-        }
-        self.notes.push((now, note));
-    }
-
-    fn log_circuit(&self, candidate: CandidateId, change: CircuitChange) {
-        let target = self.target_name(candidate);
-        let pause_ms = u64::try_from(change.pause.as_millis()).unwrap_or(u64::MAX);
-        match change.to {
-            Circuit::Open => warn!(target, reason = change.why, pause_ms, "circuit opened"),
-            Circuit::HalfOpen | Circuit::Closed => {
-                info!(target, reason = change.why, "circuit closed");
-            }
-        }
-    }
-
-    /// Leaves the trace behind.
-    fn close(self) {
-        let trace = Trace {
-            call: self.call,
-            route: Arc::clone(&self.route.rules),
-            policy: self.policy_tag,
-            begun: self.begun,
-            ended: self.shared.clock.now(),
-            generation: self.generation.number,
-            end: self.end,
-            notes: self.notes,
-        };
-        self.shared.traces.add(trace);
-    }
-}
-
-impl Running {
-    fn new(
-        candidate: CandidateId,
-        continues: bool,
-        upstream: Option<Attempt>,
-        started: Timestamp,
-    ) -> Self {
-        Self {
-            candidate,
-            upstream,
-            continues,
-            started,
-            headers: HeaderMap::new(),
-            held: Vec::new(),
-            held_bytes: 0,
-            answer: None,
-            whole: None,
-            overflow: Vec::new(),
-            overflowing: false,
-            error: None,
-        }
-    }
-
-    /// Ends the attempt's request, keeping what it said.
-    fn stop(&mut self) {
-        if let Some(upstream) = self.upstream.take()
-            && self.answer.is_none()
-        {
-            self.answer = upstream.answer().cloned().map(Arc::new);
-        }
-    }
-
-    fn answer_text(&self) -> Arc<AnswerText> {
-        match (&self.answer, &self.upstream) {
-            (Some(answer), _) => Arc::clone(answer),
-            (None, Some(upstream)) => Arc::new(upstream.answer().cloned().unwrap_or_default()),
-            (None, None) => Arc::default(),
-        }
-    }
-
-    fn complete(&mut self, body: Bytes, whole: Whole) {
-        self.answer = Some(Arc::new(whole.answer));
-        self.whole = Some(body);
-    }
-
-    /// Keeps pieces back until the commit. Comments are not worth keeping.
-    fn hold(&mut self, pieces: Vec<Piece>) -> Forwarded {
-        let mut seen = Forwarded::nothing();
-        for piece in &pieces {
-            self.held_bytes += piece.frame.bytes.len();
-            match &piece.part {
-                Part::Content(content) => seen.add(*content),
-                Part::Finish(content) => {
-                    if let Some(content) = content {
-                        seen.add(*content);
-                    }
-                    seen.finished = true;
-                }
-                Part::Comment
-                | Part::Lifecycle
-                | Part::Usage
-                | Part::Done
-                | Part::Error(_)
-                | Part::Malformed { .. } => {}
-            }
-        }
-        let worth = pieces.into_iter().filter(|piece| !matches!(piece.part, Part::Comment));
-        self.held.extend(worth);
-        seen
-    }
-}
-
-impl Timer {
-    /// Ready at `wake_at` or a little after a former one.
-    fn poll(
-        &mut self,
-        wake_at: Option<Timestamp>,
-        clock: &Clock,
-        cx: &mut Context<'_>,
-    ) -> Poll<Timestamp> {
-        let Some(wake_at) = wake_at else { return Poll::Pending };
-        let instant = clock.instant(wake_at);
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(instant)));
-        // A timer that rings too early is asked again; moving it for every
-        // piece of a stream would cost more.
-        if self.armed.is_none_or(|armed| wake_at < armed) {
-            sleep.as_mut().reset(instant);
-            self.armed = Some(wake_at);
-        }
-        loop {
-            if sleep.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            let now = clock.now();
-            if now >= wake_at {
-                self.armed = None;
-                return Poll::Ready(now);
-            }
-            sleep.as_mut().reset(instant);
-            self.armed = Some(wake_at);
-        }
+    fn target_name(&self, candidate: CandidateId) -> &str {
+        &self.route.rules.candidates[candidate.index()].facts.target
     }
 }
