@@ -52,16 +52,16 @@ fn framer_5000_events(bencher: Bencher) {
     let stream = Bytes::from((0..5000).map(chunk).collect::<String>());
     bencher.counter(ItemsCount::new(5000_usize)).bench(|| {
         let mut framer = Framer::default();
-        let mut frames = 0;
+        let mut count = 0;
         let mut rest = stream.clone();
         while !rest.is_empty() {
             framer.push(rest.split_to(rest.len().min(1024)));
             while let Ok(Some(frame)) = framer.next_frame() {
                 black_box(frame);
-                frames += 1;
+                count += 1;
             }
         }
-        frames
+        count
     });
 }
 

@@ -12,7 +12,11 @@
 //! in them; or 4 bytes with a letter, from the beginning of a word on.
 //!
 //! Text that repeats itself (`0, 0, 0, `) cannot be told from a repeated tail.
-//! There the seam prefers to swallow.
+//! There the seam prefers to swallow. A target that takes the answer so far as
+//! the beginning of its own turn does not repeat its tail: of such a one only a
+//! restart is looked for.
+
+use super::request::Continuation;
 
 /// How far back a repeated tail is looked for, in bytes.
 const TAIL: usize = 4096;
@@ -63,12 +67,16 @@ struct Hold {
 }
 
 impl Seam {
+    /// The seam after `delivered`, for a target that was asked in this way.
     #[must_use]
-    pub fn new(delivered: &str) -> Self {
+    pub fn new(delivered: &str, asked: Continuation) -> Self {
         if delivered.is_empty() {
             return Self { state: State::Passing };
         }
-        let tail = delivered.ceil_char_boundary(delivered.len().saturating_sub(TAIL));
+        let tail = match asked {
+            Continuation::Prefill => delivered.len(),
+            Continuation::Ask => delivered.ceil_char_boundary(delivered.len().saturating_sub(TAIL)),
+        };
         let mut alive: Vec<usize> =
             delivered[tail..].char_indices().map(|(at, _)| tail + at).collect();
         if tail > 0 {
@@ -172,7 +180,7 @@ mod tests {
 
     /// Feeds the continuation in pieces of this many characters.
     fn join(delivered: &str, continuation: &str, piece: usize) -> Result<String, Misfit> {
-        let mut seam = Seam::new(delivered);
+        let mut seam = Seam::new(delivered, Continuation::Ask);
         let mut out = String::new();
         let characters: Vec<char> = continuation.chars().collect();
         for piece in characters.chunks(piece) {
@@ -227,7 +235,7 @@ mod tests {
 
     #[test]
     fn an_exact_continuation_is_not_held() {
-        let mut seam = Seam::new("The quick brown");
+        let mut seam = Seam::new("The quick brown", Continuation::Ask);
         assert_eq!(seam.push("!"), Ok(Some("!".into())));
         assert_eq!(seam.push("The"), Ok(Some("The".into())));
     }
@@ -243,6 +251,23 @@ mod tests {
     fn text(words: usize) -> String {
         let words: Vec<String> = (0..words).map(|n| format!("w{}ö ", n * 7919 % 100_003)).collect();
         words.concat()
+    }
+
+    #[test]
+    fn a_prefilled_target_repeats_no_tail_but_may_restart() {
+        for (delivered, continuation, rest) in [
+            ("ha ha ha ha ", "ha ha ha ha!", "ha ha ha ha!"),
+            ("one two three ", "two three ", "two three "),
+            ("one two three ", "one two three four", "four"),
+        ] {
+            let mut seam = Seam::new(delivered, Continuation::Prefill);
+            let mut whole = String::new();
+            for piece in continuation.split_inclusive(' ') {
+                whole.push_str(&seam.push(piece).expect("a fit").unwrap_or_default());
+            }
+            whole.push_str(&seam.end().expect("a fit").unwrap_or_default());
+            assert_eq!(whole, rest, "{delivered:?} + {continuation:?}");
+        }
     }
 
     proptest! {

@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use http::HeaderMap;
 
 /// No hint is longer: a provider that asks for more is wrong or broken.
-const MAX_HINT: Duration = Duration::from_secs(366 * 24 * 3600);
+const MAX_HINT: Duration = Duration::from_hours(366 * 24);
 
 /// How long the provider asks to be left alone: `retry-after-ms` (the finer
 /// one), `retry-after` in seconds or as a date.

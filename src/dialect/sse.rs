@@ -289,15 +289,15 @@ mod tests {
 
     fn run(input: &[u8], chunk: usize) -> (Vec<Frame>, End) {
         let mut framer = Framer::default();
-        let mut frames = Vec::new();
+        let mut out = Vec::new();
         for part in input.chunks(chunk) {
             framer.push(Bytes::copy_from_slice(part));
             while let Some(frame) = framer.next_frame().unwrap() {
-                frames.push(frame);
+                out.push(frame);
             }
         }
         let end = framer.finish();
-        (frames, end)
+        (out, end)
     }
 
     /// Shown as `event|data`, `-` for what is not there.

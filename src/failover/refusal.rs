@@ -109,3 +109,17 @@ pub fn surfaced(attempt: AttemptId, failure: &Failure) -> Refusal {
         cause: Cause::Surfaced(attempt),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_class_makes_clients_doubt_their_own_key() {
+        for class in FailureClass::ALL {
+            let (status, code) = status_of(class);
+            assert!((400..600).contains(&status) && !code.is_empty(), "{}", class.label());
+            assert!(!matches!(status, 401..=403), "{}", class.label());
+        }
+    }
+}

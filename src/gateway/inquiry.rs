@@ -30,10 +30,9 @@ pub struct Inquiry {
 #[derive(Debug)]
 pub struct Change<'a> {
     pub model: &'a str,
-    /// The text the client already has, when the attempt continues it.
-    pub continues: Option<&'a str>,
-    /// Whether the target takes a trailing assistant turn.
-    pub prefill: bool,
+    /// The text the client already has, when the attempt continues it, and
+    /// how the target is asked to.
+    pub continues: Option<(&'a str, Continuation)>,
     pub edits: &'a [Edit],
 }
 
@@ -42,8 +41,7 @@ impl Inquiry {
     pub fn body_for(&self, change: &Change<'_>) -> Result<Bytes, BadRequest> {
         let body = match change.continues {
             None => splice(&self.body, &self.peek.model_span, change.model),
-            Some(partial) => {
-                let how = if change.prefill { Continuation::Prefill } else { Continuation::Ask };
+            Some((partial, how)) => {
                 self.dialect.continue_from(&self.body, &self.peek, change.model, partial, how)?
             }
         };

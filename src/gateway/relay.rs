@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::outlet::{self, Outlet};
 use super::reply::{self, ReplyBody, Stamp};
-use crate::dialect::{Content, Dialect, Identity, Misfit, Part, Seam};
+use crate::dialect::{Content, Continuation, Dialect, Identity, Misfit, Part, Seam};
 use crate::upstream::Piece;
 
 /// Where the answer goes. Dropped without a reply, the client's connection ends.
@@ -121,9 +121,9 @@ impl Relay {
     }
 
     /// From now on pieces continue `delivered`.
-    pub fn continue_after(&mut self, delivered: &str) {
+    pub fn continue_after(&mut self, delivered: &str, asked: Continuation) {
         if let Some(stream) = &mut self.stream {
-            stream.seam = Some(Seam::new(delivered));
+            stream.seam = Some(Seam::new(delivered, asked));
             stream.closing.clear();
         }
     }

@@ -22,10 +22,10 @@ use super::reply::{self, Stamp};
 use super::running::Running;
 use super::timer::Timer;
 use super::trace::End;
-use crate::dialect::{AnswerText, headers};
+use crate::dialect::{AnswerText, Continuation, headers};
 use crate::failover::{
     Action, Answer, AttemptId, Call, CandidateId, Decider, Delivery, Event, Exchange, Features,
-    Note, Opinion, Outcome, Progress, Question, Start, Timestamp, Verb,
+    Note, Opinion, Outcome, Progress, Question, Start, TargetFacts, Timestamp, Verb,
 };
 use crate::policy::{Material, Policy};
 use crate::upstream::{Attempt, Headers, Piece, Report};
@@ -214,8 +214,7 @@ impl Driver {
         let facts = &self.route.rules.candidates[candidate.index()].facts;
         let change = Change {
             model: &facts.model,
-            continues: continues.then_some(self.said.as_str()),
-            prefill: facts.offers.contains(Features::PREFILL),
+            continues: continues.then_some((self.said.as_str(), asked_of(facts))),
             edits: &edits,
         };
         let expect = self.inquiry.expect(self.shared.clock.unix());
@@ -375,7 +374,8 @@ impl Driver {
         self.source = Some(id);
         let running = &mut self.attempts[id.index()];
         if running.continues {
-            self.relay.continue_after(&self.said);
+            let facts = &self.route.rules.candidates[running.candidate.index()].facts;
+            self.relay.continue_after(&self.said, asked_of(facts));
             let held = std::mem::take(&mut running.held);
             return self.forward(id, held).err();
         }
@@ -431,4 +431,9 @@ impl Driver {
     fn target_name(&self, candidate: CandidateId) -> &str {
         &self.route.rules.candidates[candidate.index()].facts.target
     }
+}
+
+/// How a target is asked to continue a broken answer.
+const fn asked_of(facts: &TargetFacts) -> Continuation {
+    if facts.offers.contains(Features::PREFILL) { Continuation::Prefill } else { Continuation::Ask }
 }
