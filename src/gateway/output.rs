@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn text_is_cut_at_character_boundaries() {
-        let answer = AnswerText { text: "aé😀z".to_owned(), ..AnswerText::default() };
+        let mut answer = AnswerText::default();
+        answer.push_text("aé😀z");
         let view = shown(Arc::new(answer), true);
         for (offset, limit, expected) in [
             (0, 100, "aé😀z"),
