@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn a_prefilled_target_repeats_no_tail_but_may_restart() {
         for (delivered, continuation, rest) in [
-            ("ha ha ha ha ", "ha ha ha ha!", "ha ha ha ha!"),
+            ("1, 2, ha ha ha ha ", "ha ha ha ha!", "ha ha ha ha!"),
             ("one two three ", "two three ", "two three "),
             ("one two three ", "one two three four", "four"),
         ] {
