@@ -18,6 +18,8 @@ pub mod health;
 pub mod latency;
 pub mod limiter;
 pub mod note;
+#[cfg(test)]
+mod properties;
 pub mod refusal;
 pub mod rules;
 pub mod time;

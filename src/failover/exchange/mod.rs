@@ -9,6 +9,8 @@ mod deciding;
 mod ending;
 mod launching;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod script;
 #[cfg(test)]
 mod scripts;
