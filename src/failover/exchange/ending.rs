@@ -94,7 +94,8 @@ impl Exchange {
         if !cooldown.is_zero() {
             target.cool_down(now + cooldown);
         }
-        let weight = match (ruling.counts, ruling.class.weight()) {
+        let fair = !attempt.ran_out_before_content() || self.had_fair_time(attempt, now);
+        let weight = match (ruling.counts && fair, ruling.class.weight()) {
             (false, _) => Weight::None,
             (true, Weight::None) => Weight::Hard,
             (true, weight) => weight,
@@ -200,11 +201,11 @@ impl Exchange {
         self.actions.push(Action::Park);
     }
 
-    /// The deadline: attempts that had their fair time are blamed for the rest.
+    /// The deadline: attempts that had fair time and stayed silent are to blame.
     pub(super) fn expire(&mut self, now: Timestamp) {
         let late: Vec<_> = self
             .running()
-            .filter(|(_, attempt)| attempt.exempt_until.is_some() && attempt.phase < Phase::Body)
+            .filter(|(_, a)| a.phase < Phase::Body && self.had_fair_time(a, now))
             .map(|(id, attempt)| (id, attempt.phase))
             .collect();
         for (id, phase) in late {
@@ -302,6 +303,17 @@ impl super::Attempt {
         let refused = matches!(class, FailureClass::RateLimited | FailureClass::Overloaded);
         let AttemptState::Ended { outcome, .. } = &self.state else { return refused };
         refused || matches!(outcome, Outcome::ConnectTimeout)
+    }
+
+    const fn ran_out_before_content(&self) -> bool {
+        match &self.state {
+            AttemptState::Ended { outcome: Outcome::TimedOut { phase }, .. } => {
+                !matches!(phase, Phase::Body)
+            }
+            AttemptState::Ended { .. } | AttemptState::Running | AttemptState::Settled { .. } => {
+                false
+            }
+        }
     }
 
     /// How it failed, unless it was ended by us.

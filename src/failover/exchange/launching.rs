@@ -169,8 +169,21 @@ impl Exchange {
         silence.into_iter().chain(total).min()
     }
 
-    /// The limit for the first content: of a stream, or of a whole answer.
+    /// The limit for the first content. A target that stays silent must leave
+    /// time for another one: it gets half of what was left at its start.
     fn first_limit(&self, attempt: &Attempt) -> Duration {
+        self.patience(attempt).min(self.deadline.since(attempt.started) / 2)
+    }
+
+    /// Whether an attempt had as long for its first content as its limits say,
+    /// or half of the whole call: less says nothing about the target.
+    pub(super) fn had_fair_time(&self, attempt: &Attempt, until: Timestamp) -> bool {
+        let half = self.route.rules.deadline / 2;
+        until.since(attempt.started) >= self.patience(attempt).min(half)
+    }
+
+    /// How long the first content may take: of a stream, or of a whole answer.
+    fn patience(&self, attempt: &Attempt) -> Duration {
         let rules = &self.route.rules;
         let route = if self.call.streams() {
             let for_input = rules.first_token_per_8k.saturating_mul(self.call.input_tokens / 8_000);
@@ -179,9 +192,8 @@ impl Exchange {
             let candidate = self.route.candidates.get(attempt.candidate.index());
             candidate.map_or(rules.whole_max, |c| c.target.answer_limit(rules, attempt.started))
         };
-        // A target that stays silent must leave time for another one.
-        let share = self.deadline.since(attempt.started) / 2;
-        attempt.first_token_timeout.map_or(route, |own| own.min(route)).min(share)
+        let own = [attempt.first_token_timeout, attempt.total_timeout];
+        own.into_iter().flatten().fold(route, Duration::min)
     }
 
     /// Ends the attempts whose limit has passed. The last possible attempt is

@@ -46,10 +46,13 @@ pub(super) enum Step {
     Begin,
     Woke,
     Gone,
+    /// Of the attempt with this number, counted round; the highest is of none.
     Progress(u32, Progress),
     Ended(u32, Outcome),
-    /// To the question that is open, or to none.
+    /// To the question that is open, if any.
     Answer(Opinion),
+    /// The same, but one that answers what is asked.
+    Fitting(Selection, Ruling, Verdict),
     /// To the question before.
     AnswerLate(Opinion),
     /// By the stand-in for the built-in policy.
@@ -101,8 +104,8 @@ fn facts(n: u32) -> TargetFacts {
 }
 
 pub(super) fn plan() -> impl Strategy<Value = Plan> {
-    let world = (rules(), vec(target(), 0..4), any::<bool>(), any::<bool>(), operation());
-    (world, any::<u64>(), vec(stroke(), 0..80), any::<bool>()).prop_map(
+    let world = (rules(), vec(target(), 0..5), any::<bool>(), any::<bool>(), operation());
+    (world, any::<u64>(), vec(stroke(), 0..120), any::<bool>()).prop_map(
         |((rules, targets, own_policy, streams, operation), seed, strokes, to_the_end)| Plan {
             rules,
             targets,
@@ -135,7 +138,7 @@ fn rules() -> impl Strategy<Value = CallRules> {
         1 => (0_u64..50).prop_map(Duration::from_millis),
         9 => (1_u64..120).prop_map(Duration::from_secs),
     ];
-    let counts = (0_u32..7, 0_u32..4, any::<bool>(), hold());
+    let counts = (prop_oneof![1 => Just(0), 9 => 1_u32..7], 0_u32..5, any::<bool>(), hold());
     let limits = (length(), length(), length(), length(), length(), length());
     (deadline, counts, limits).prop_map(|(deadline, counts, limits)| {
         let (attempts, attempts_per_target, error, hold) = counts;
@@ -178,7 +181,11 @@ fn target() -> impl Strategy<Value = TargetRules> {
 }
 
 fn stroke() -> impl Strategy<Value = Stroke> {
-    let after = prop_oneof![3 => Just(Duration::ZERO), 2 => length().prop_map(|l| l.min(TOO_LONG))];
+    let after = prop_oneof![
+        8 => Just(Duration::ZERO),
+        4 => (1_u64..500).prop_map(Duration::from_millis),
+        1 => length().prop_map(|length| length.min(TOO_LONG)),
+    ];
     (after, 0_usize..2, step()).prop_map(|(after, call, step)| Stroke { after, call, step })
 }
 
@@ -186,28 +193,29 @@ fn stroke() -> impl Strategy<Value = Stroke> {
 const TOO_LONG: Duration = Duration::from_secs(30);
 
 fn step() -> impl Strategy<Value = Step> {
-    let attempt = || prop_oneof![6 => 0_u32..4, 1 => 4_u32..9, 1 => Just(u32::MAX)];
+    let attempt = || prop_oneof![9 => 0_u32..7, 1 => Just(u32::MAX)];
     prop_oneof![
         2 => Just(Step::Begin),
         2 => Just(Step::Woke),
-        1 => prop_oneof![9 => Just(Step::Woke), 1 => Just(Step::Gone)],
+        1 => prop_oneof![4 => Just(Step::Woke), 1 => Just(Step::Gone)],
         8 => (attempt(), progress()).prop_map(|(n, progress)| Step::Progress(n, progress)),
         6 => (attempt(), outcome()).prop_map(|(n, outcome)| Step::Ended(n, outcome)),
-        6 => opinion().prop_map(Step::Answer),
+        2 => opinion().prop_map(Step::Answer),
+        12 => (selection(), ruling(), verdict()).prop_map(|(s, r, v)| Step::Fitting(s, r, v)),
         1 => opinion().prop_map(Step::AnswerLate),
-        8 => Just(Step::BuiltIn),
+        12 => Just(Step::BuiltIn),
     ]
 }
 
 fn progress() -> impl Strategy<Value = Progress> {
     prop_oneof![
         2 => Just(Progress::Headers),
-        6 => (0_u32..60, prop::bool::weighted(0.9))
+        6 => (prop_oneof![Just(0), 0_u32..60], prop::bool::weighted(0.9))
             .prop_map(|(text, continuable)| Progress::Content { text, continuable }),
         1 => Just(Progress::Finished),
         1 => Just(Progress::Blocked),
         1 => Just(Progress::Unblocked),
-        1 => Just(Progress::Overflow),
+        2 => Just(Progress::Overflow),
     ]
 }
 
@@ -249,7 +257,7 @@ fn opinion() -> impl Strategy<Value = Opinion> {
 
 fn selection() -> impl Strategy<Value = Selection> {
     prop_oneof![
-        8 => vec(launch(), 0..5).prop_map(Selection::Launch),
+        12 => vec(launch(), 0..5).prop_map(Selection::Launch),
         2 => length().prop_map(Selection::Wait),
         1 => Just(Selection::Defer),
         1 => Just(Selection::Answer("hello".to_owned())),
@@ -264,7 +272,8 @@ fn launch() -> impl Strategy<Value = Launch> {
     let candidate = prop_oneof![9 => 0_u32..4, 1 => Just(u32::MAX)].prop_map(CandidateId);
     let edits = vec(Just(Edit { pointer: "/n".to_owned(), value: None }), 0..2);
     let limits = (option::weighted(0.2, length()), option::weighted(0.2, length()));
-    (candidate, length(), limits, edits).prop_map(|(candidate, after, limits, edits)| {
+    let after = prop_oneof![4 => Just(Duration::ZERO), 4 => (1_u64..500).prop_map(Duration::from_millis), 1 => length()];
+    (candidate, after, limits, edits).prop_map(|(candidate, after, limits, edits)| {
         let (first_token_timeout, total_timeout) = limits;
         Launch { candidate, after, first_token_timeout, total_timeout, edits }
     })

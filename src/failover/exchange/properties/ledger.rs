@@ -76,6 +76,12 @@ impl Watched {
         self.asked.as_ref().filter(|_| !self.answered && !self.is_over())
     }
 
+    /// The attempt with this number, counted round; of the highest there is none.
+    pub(super) fn attempt(&self, number: u32) -> AttemptId {
+        let count = u32::try_from(self.attempts.len()).expect("few").max(1);
+        AttemptId(if number == u32::MAX { number } else { number % count })
+    }
+
     /// An answer to the latest question.
     pub(super) fn answer(&self, opinion: Opinion) -> Answer {
         Answer { number: self.asked.as_ref().map_or(0, |question| question.number), opinion }
@@ -137,6 +143,7 @@ impl Watched {
     fn started(&mut self, start: &Start, now: Timestamp) {
         assert!(now < self.deadline, "started at {now:?}, the deadline being {:?}", self.deadline);
         assert_eq!(start.continues, self.committed, "after the commit only a continuation");
+        assert!(!self.is_being_delivered(), "started beside the answer");
         assert_eq!(start.attempt.index(), self.attempts.len(), "attempts are counted");
         self.attempts.push(Tracked {
             candidate: start.candidate,
@@ -151,7 +158,12 @@ impl Watched {
         assert!(there <= rules.attempts_per_target as usize, "too many attempts at one target");
     }
 
+    fn is_being_delivered(&self) -> bool {
+        self.attempts.iter().any(|attempt| attempt.delivered && attempt.running)
+    }
+
     fn delivered(&mut self, delivery: &Delivery) {
+        assert!(!self.is_being_delivered(), "two answers at once");
         match delivery {
             Delivery::Attempt { attempt, .. } => {
                 let attempt = &mut self.attempts[attempt.index()];

@@ -13,10 +13,9 @@ use proptest::prelude::*;
 
 use super::Event;
 use super::script::stand_in;
-use crate::failover::call::AttemptId;
 use crate::failover::consult::Answer;
 use crate::failover::health::Ask;
-use crate::failover::{Opinion, Timestamp};
+use crate::failover::{Opinion, Timestamp, Verb};
 use generate::{Plan, Step, Stroke};
 use ledger::Watched;
 
@@ -67,12 +66,21 @@ impl Run {
             Step::Begin => Event::Begin,
             Step::Woke => Event::Woke,
             Step::Gone => Event::ClientGone,
-            Step::Progress(n, progress) => Event::Progress(AttemptId(*n), *progress),
-            Step::Ended(n, outcome) => Event::Ended(AttemptId(*n), outcome.clone()),
+            Step::Progress(n, progress) => Event::Progress(watched.attempt(*n), *progress),
+            Step::Ended(n, outcome) => Event::Ended(watched.attempt(*n), outcome.clone()),
             Step::Answer(opinion) => Event::Answered(watched.answer(opinion.clone())),
             Step::AnswerLate(opinion) => {
                 let Answer { number, opinion } = watched.answer(opinion.clone());
                 Event::Answered(Answer { number: number.saturating_sub(1), opinion })
+            }
+            Step::Fitting(selection, ruling, verdict) => {
+                let opinion = match watched.question().map(|question| question.verb) {
+                    Some(Verb::SelectProvider) => Opinion::Select(selection.clone()),
+                    Some(Verb::ClassifyError { .. }) => Opinion::Classify(ruling.clone()),
+                    Some(Verb::ValidateOutput { .. }) => Opinion::Validate(verdict.clone()),
+                    None => Opinion::None,
+                };
+                Event::Answered(watched.answer(opinion))
             }
             Step::BuiltIn => {
                 let opinion = watched.question().map(|q| stand_in(watched.call(), q));

@@ -128,6 +128,9 @@ fn candidate(words: &str, n: u32, keys: &mut BTreeMap<String, Arc<Credential>>) 
                 rules.retry_min_per_second = 100;
             }
             ("row", n) => rules.breaker.consecutive_failures = n.parse().expect("failures"),
+            ("adaptive", n) => {
+                rules.concurrency = Concurrency::Adaptive { max: n.parse().expect("calls") };
+            }
             ("key", name) => key = name,
             (other, _) => panic!("nothing special called {other}"),
         }

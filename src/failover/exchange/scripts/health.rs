@@ -112,6 +112,21 @@ fn a_full_target_counts_as_one_that_is_not_there() {
 }
 
 #[test]
+fn an_adaptive_limit_shrinks_when_there_is_no_connection_in_time() {
+    for (failure, next) in [("connect-timeout", "b1"), ("reset", "a1")] {
+        check(
+            "a(adaptive=2) b",
+            &format!(
+                "0ms begin        -> start a1
+                10ms a1 {failure}
+                110ms            -> start a2
+                #2 120ms begin   -> start {next}"
+            ),
+        );
+    }
+}
+
+#[test]
 fn a_rate_limit_counts_in_the_rate_and_not_in_the_row() {
     check(
         "a(row=2) b",

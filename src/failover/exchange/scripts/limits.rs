@@ -301,6 +301,15 @@ fn the_deadline_blames_only_who_had_fair_time() {
         4s         -> abort a1, a open, refuse 504 deadline_exceeded deadline after=1s",
     );
     check(
+        "a b(row=1) c(row=1) | deadline=4s",
+        "0ms begin  -> start a1
+        2s         -> abort a1, start b2
+        3s         -> abort b2, start c3
+        3500ms     -> abort c3, start a4
+        3750ms     -> exempt a4
+        4s         -> abort a4, refuse 504 deadline_exceeded deadline after=1s",
+    );
+    check(
         "a b(row=1) | deadline=4s",
         "0ms begin  -> start a1
         1900ms a1 503 -> start b2

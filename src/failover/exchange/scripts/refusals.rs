@@ -55,6 +55,18 @@ fn of_several_kinds_the_last_that_may_pass_is_named() {
 }
 
 #[test]
+fn attempts_that_we_ended_do_not_speak() {
+    check(
+        "a(hedges=1) b(hedges=1) | rescue=error",
+        "policy select launch a, b
+        policy classify content-filter reselect
+        0ms begin          -> start a1, start b2
+        10ms a1 content 5  -> abort b2, deliver a1
+        20ms a1 500        -> refuse 400 content_filter exhausted",
+    );
+}
+
+#[test]
 fn retry_after_is_the_soonest_recovery_and_at_most_a_minute() {
     check_all_fail(
         ["429 retry-after=30s", "429 retry-after=9s"],

@@ -120,7 +120,7 @@ fn a_retry_after_beyond_the_longest_cooldown_is_cut() {
 fn the_longest_retry_after_that_is_waited_for_is_the_route_s() {
     let script = |wait: &str, then: &str| {
         check(
-            &format!("a | wait={wait}"),
+            &format!("a b | wait={wait}"),
             &format!(
                 "policy classify rate-limited retry 1ms
                 0ms begin                  -> start a1
@@ -128,7 +128,7 @@ fn the_longest_retry_after_that_is_waited_for_is_the_route_s() {
             ),
         );
     };
-    script("2s", "");
+    script("2s", "start b2");
     script("3s", "\n 3s -> start a2");
 }
 
