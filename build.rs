@@ -60,9 +60,11 @@ fn build(crate_dir: &Path, target_dir: &Path) {
 }
 
 fn variable(name: &str) -> String {
-    env::var(name).unwrap_or_else(|error| fail(&format!("{name}: {error}")))
+    let value = env::var_os(name).and_then(|value| value.into_string().ok());
+    value.unwrap_or_else(|| fail(&format!("cargo did not set {name}")))
 }
 
+#[expect(clippy::print_stderr, reason = "how a build script says why it failed")]
 fn fail(message: &str) -> ! {
     eprintln!("error: {message}");
     exit(1);

@@ -124,8 +124,9 @@ fn file_name(engine: &Engine, digest: Digest) -> String {
 fn make_private(directory: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     let metadata = fs::symlink_metadata(directory)?;
+    // The six lowest bits are what its group and all others may do.
     let owned = metadata.uid() == rustix::process::geteuid().as_raw();
-    if metadata.is_dir() && owned && metadata.mode() & 0o077 == 0 {
+    if metadata.is_dir() && owned && metadata.mode().trailing_zeros() >= 6 {
         return Ok(());
     }
     Err(io::Error::other("it is not a directory that only this user can enter (mode 0700)"))

@@ -11,7 +11,7 @@ const FAULTS_MAX: usize = 5;
 const WINDOW: Duration = Duration::from_secs(30);
 /// The first pause; it doubles up to the longest.
 const PAUSE_MIN: Duration = Duration::from_secs(30);
-const PAUSE_MAX: Duration = Duration::from_secs(600);
+const PAUSE_MAX: Duration = Duration::from_mins(10);
 /// Answers in a row without a fault after which a policy has proved itself.
 pub const PROVEN: u32 = 32;
 

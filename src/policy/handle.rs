@@ -156,7 +156,7 @@ impl Policy {
         match &opinion {
             Opinion::Fault { reason } => self.count_fault(reason),
             Opinion::None | Opinion::Select(_) | Opinion::Classify(_) | Opinion::Validate(_) => {
-                self.count_success()
+                self.count_success();
             }
         }
         opinion

@@ -112,7 +112,7 @@ impl PolicyState {
 
 /// A file that did not become a policy.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PolicyRefusal {
+pub struct FileRefusal {
     pub reason: String,
     /// `None` if the file could not be read.
     pub digest: Option<Digest>,
@@ -130,7 +130,7 @@ pub struct PolicyStatus {
     pub faults: u64,
     pub last_fault: Option<LastFault>,
     /// Set while the file's latest content is not what is current.
-    pub last_refusal: Option<PolicyRefusal>,
+    pub last_refusal: Option<FileRefusal>,
     pub compile_time: Option<Duration>,
     pub quick: bool,
     pub loaded_at: Option<Timestamp>,
@@ -142,7 +142,7 @@ pub struct PolicyStatus {
 #[derive(Clone, Debug)]
 pub(super) struct FileRecord {
     pub path: PathBuf,
-    pub refusal: Option<PolicyRefusal>,
+    pub refusal: Option<FileRefusal>,
     pub deleted: bool,
 }
 
@@ -163,7 +163,9 @@ pub struct Library {
 
 impl std::fmt::Debug for Library {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Library").field("current", &self.shared.current.load()).finish()
+        f.debug_struct("Library")
+            .field("current", &self.shared.current.load())
+            .finish_non_exhaustive()
     }
 }
 
@@ -226,8 +228,8 @@ impl Library {
         files.retain(|name, _| !gone.contains(name));
         drop(files);
         for name in gone {
-            let builtin = (name == DEFAULT).then(|| self.builtin());
-            self.shared.replace(&name, builtin);
+            self.shared.replace(&name, (name == DEFAULT).then_some(&self.builtin));
+            lock(&self.shared.notes).remove(&name);
         }
     }
 
@@ -335,16 +337,16 @@ impl Shared {
         }
         let digest = policy.short_digest();
         tracing::info!(policy = name, digest, quick = policy.quick(), "policy active");
-        self.replace(&name, Some(Arc::clone(&policy)));
+        self.replace(&name, Some(&policy));
     }
 
     /// Only the passes and the operator's commands write, one at a time or on
     /// names of their own.
-    fn replace(&self, name: &str, policy: Option<Arc<Policy>>) {
+    fn replace(&self, name: &str, policy: Option<&Arc<Policy>>) {
         self.current.rcu(|current| {
             let mut next = Snapshot::clone(current);
             next.generation += 1;
-            match &policy {
+            match policy {
                 Some(policy) => next.policies.insert(name.into(), Arc::clone(policy)),
                 None => next.policies.remove(name),
             };

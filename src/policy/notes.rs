@@ -11,7 +11,7 @@ const ENTRIES_MAX: usize = 1_000;
 const KEY_BYTES_MAX: usize = 256;
 const VALUE_BYTES_MAX: usize = 64 << 10;
 const TOTAL_BYTES_MAX: usize = 4 << 20;
-const TTL_MAX: Duration = Duration::from_secs(24 * 3600);
+const TTL_MAX: Duration = Duration::from_hours(24);
 
 /// Why something was not remembered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

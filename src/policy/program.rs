@@ -70,7 +70,7 @@ impl Program {
         instances: Instances,
     ) -> Result<Self, LinkFault> {
         let imports_wasi = check_imports(engine, component)?;
-        let mismatch = |error: wasmtime::Error| LinkFault::Mismatch(reason_of(&error));
+        let mismatch = |error: wasmtime::Error| LinkFault::Mismatch(chain(&error));
         let mut linker = Linker::new(engine.wasmtime());
         exchange::add_to_linker::<Sandbox, Whole>(&mut linker, |sandbox| sandbox)
             .and_then(|()| host::add_to_linker::<Sandbox, Whole>(&mut linker, |sandbox| sandbox))
@@ -79,8 +79,7 @@ impl Program {
             wasi::add_to_linker(&mut linker).map_err(mismatch)?;
         }
         let pre = linker.instantiate_pre(component).map_err(mismatch)?;
-        let maker =
-            InstanceMaker::new(pre).map_err(|error| LinkFault::Export(reason_of(&error)))?;
+        let maker = InstanceMaker::new(pre).map_err(|error| LinkFault::Export(chain(&error)))?;
         let slots = match instances {
             Instances::Fresh => 0,
             Instances::Reused => std::thread::available_parallelism().map_or(1, usize::from),
@@ -257,6 +256,11 @@ fn describe(store: &Store<Sandbox>, error: &wasmtime::Error) -> String {
         Some(refused) => format!("{refused}; {reason}"),
         None => reason,
     }
+}
+
+/// All causes in a row, the outermost first.
+fn chain(error: &wasmtime::Error) -> String {
+    clean(&format!("{error:#}"), REASON_BYTES_MAX)
 }
 
 /// The innermost cause: the outer ones say where in the guest, at length.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::handle::{Digest, Origin};
-use super::library::{FileRecord, PolicyRefusal, Shared};
+use super::library::{FileRecord, FileRefusal, Shared};
 use super::load::{FILE_BYTES_MAX, LoadFault};
 
 /// A file that stays the same for so long is taken for complete.
@@ -77,7 +77,7 @@ impl Scanner {
     }
 
     /// Policy files by name; those that begin with a dot are nobody's. Symbolic
-    /// links are followed: a mounted ConfigMap consists of them.
+    /// links are followed: a mounted `ConfigMap` consists of them.
     fn look(&self) -> BTreeMap<String, Found> {
         // A directory that is not there (yet) holds nothing.
         let Ok(entries) = fs::read_dir(&self.directory) else { return BTreeMap::new() };
@@ -189,10 +189,10 @@ fn refuse(name: &str, path: &Path, digest: Option<Digest>, fault: &LoadFault, sh
         "policy refused: {fault}"
     );
     let at = (shared.loader.clock)();
-    record(name, path, Some(PolicyRefusal { reason: fault.to_string(), digest, at }), shared);
+    record(name, path, Some(FileRefusal { reason: fault.to_string(), digest, at }), shared);
 }
 
-fn record(name: &str, path: &Path, refusal: Option<PolicyRefusal>, shared: &Shared) {
+fn record(name: &str, path: &Path, refusal: Option<FileRefusal>, shared: &Shared) {
     let record = FileRecord { path: path.to_owned(), refusal, deleted: false };
     shared.files().insert(name.to_owned(), record);
 }

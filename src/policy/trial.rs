@@ -62,7 +62,7 @@ fn question(verb: Verb) -> Question {
         number: 1,
         verb,
         decider: Decider::Policy,
-        time_left: Duration::from_secs(120),
+        time_left: Duration::from_mins(2),
         attempts_left: 4,
         delivered: 0,
         now_unix_ms: 1.7e12,

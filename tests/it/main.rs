@@ -3,4 +3,5 @@
 mod config;
 mod fake;
 mod policy_builtin;
+mod policy_faults;
 mod support;

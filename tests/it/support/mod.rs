@@ -1,3 +1,4 @@
 //! What tests of several areas share.
 
+pub mod guests;
 pub mod policies;

@@ -13,7 +13,8 @@ use backstay::failover::classify::FailureClass;
 use backstay::failover::consult::{Decider, Question, Verb};
 use backstay::failover::time::Timestamp;
 use backstay::policy::{
-    Compiler, Finish, Library, LibraryConfig, Limits, Material, OutputView, RequestView, ToolCall,
+    Compiler, Finish, Library, LibraryConfig, Limits, Material, OutputView, Policy, PolicyStatus,
+    RequestView, ToolCall,
 };
 
 /// A clock that tests move.
@@ -22,7 +23,7 @@ pub struct TestClock(Arc<AtomicU64>);
 
 impl TestClock {
     pub fn advance(&self, length: Duration) {
-        let millis = u64::try_from(length.as_millis()).unwrap();
+        let millis = u64::try_from(length.as_millis()).expect("a test is short");
         self.0.fetch_add(millis, Ordering::Relaxed);
     }
 
@@ -44,7 +45,37 @@ pub fn config(directory: Option<&Path>, clock: &TestClock) -> LibraryConfig {
 
 /// A library with only the built-in.
 pub fn builtin_only() -> Library {
-    Library::open(config(None, &TestClock::default())).unwrap()
+    Library::open(config(None, &TestClock::default())).expect("the built-in loads")
+}
+
+/// A directory with these policies, and a library over it.
+pub fn library_of(policies: &[(&str, &[u8])], limits: Limits, clock: &TestClock) -> Fixture {
+    let directory = tempfile::tempdir().expect("there is room for temporary files");
+    for (name, component) in policies {
+        let path = directory.path().join(name).with_extension("wasm");
+        std::fs::write(path, component).expect("the directory was just made");
+    }
+    let config = LibraryConfig { limits, ..config(Some(directory.path()), clock) };
+    let library = Library::open(config).expect("the built-in loads");
+    Fixture { library, directory }
+}
+
+/// A library, and the directory it watches as long as it lives.
+pub struct Fixture {
+    pub library: Library,
+    pub directory: tempfile::TempDir,
+}
+
+impl Fixture {
+    pub fn policy(&self, name: &str) -> Arc<Policy> {
+        let found = self.library.current().policy(name);
+        found.unwrap_or_else(|| panic!("no {name}: {:?}", self.library.status()))
+    }
+
+    pub fn status(&self, name: &str) -> PolicyStatus {
+        let found = self.library.status().into_iter().find(|status| status.name == name);
+        found.unwrap_or_else(|| panic!("no status of {name}"))
+    }
 }
 
 pub fn select(candidates: Vec<CandidateView>) -> Question {
@@ -52,7 +83,7 @@ pub fn select(candidates: Vec<CandidateView>) -> Question {
         number: 1,
         verb: Verb::SelectProvider,
         decider: Decider::Policy,
-        time_left: Duration::from_secs(120),
+        time_left: Duration::from_mins(2),
         attempts_left: 4,
         delivered: 0,
         now_unix_ms: 1.7e12,
@@ -189,7 +220,7 @@ impl OutputView for Body {
     }
 
     fn text_length(&self) -> u32 {
-        u32::try_from(self.text.len()).unwrap()
+        u32::try_from(self.text.len()).expect("texts are short")
     }
 
     fn tool_calls(&self) -> Vec<ToolCall> {
