@@ -24,7 +24,7 @@ use crate::failover::time::Timestamp;
 pub const DEFAULT: &str = "default";
 
 /// `policies/default` as a component; see `build.rs`.
-const BUILT_IN: &[u8] = include_bytes!(env!("BACKSTAY_BUILTIN_POLICY"));
+pub const BUILT_IN: &[u8] = include_bytes!(env!("BACKSTAY_BUILTIN_POLICY"));
 
 pub struct LibraryConfig {
     /// Where `NAME.wasm` files are looked for; without it there is only the

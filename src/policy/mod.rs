@@ -32,7 +32,8 @@ pub use engine::Allocation;
 pub use faults::{LastFault, PROVEN, Standing};
 pub use handle::{Digest, Facts, Origin, Policy};
 pub use library::{
-    DEFAULT, FileRefusal, Library, LibraryConfig, OpenFault, PolicyState, PolicyStatus, Snapshot,
+    BUILT_IN, DEFAULT, FileRefusal, Library, LibraryConfig, OpenFault, PolicyState, PolicyStatus,
+    Snapshot,
 };
 pub use limits::Limits;
 pub use load::LoadFault;

@@ -4,4 +4,5 @@ mod config;
 mod fake;
 mod policy_builtin;
 mod policy_faults;
+mod policy_reload;
 mod support;
