@@ -14,6 +14,7 @@ use reqwest::{Body, Response};
 use tokio::time::Sleep;
 
 use super::endpoint::{Endpoint, root_cause};
+use crate::dialect::sse::End;
 use crate::dialect::{AnswerText, Frame, Framer, Part, Reader, Whole, headers, hints, sse};
 use crate::failover::{Operation, Outcome};
 
@@ -327,7 +328,23 @@ impl Attempt {
     }
 
     fn stream_ended(&mut self, broken: Option<String>) {
-        let State::Stream(streaming) = &self.state else { return };
+        let secrets = self.endpoint.secret();
+        let State::Stream(streaming) = &mut self.state else { return };
+        let last = streaming.last_frame().map(|frame| {
+            let part = streaming.reader.read(&frame, secrets.as_slice());
+            (streaming.end_of(&part), Piece { frame, part })
+        });
+        // Half an event says nothing; a whole one without its blank line does.
+        if let Some((end, piece)) = last
+            && !matches!(piece.part, Part::Malformed { .. })
+        {
+            self.queue.push_back(Report::Pieces(vec![piece]));
+            if let Some(outcome) = end {
+                self.stream_over(outcome);
+                return;
+            }
+        }
+        let State::Stream(streaming) = &mut self.state else { return };
         let outcome = if streaming.reader.completed() {
             Outcome::Completed
         } else {
@@ -351,6 +368,15 @@ impl Attempt {
 }
 
 impl Streaming {
+    /// What lies in the framer at the end of the input, as an event.
+    fn last_frame(&mut self) -> Option<Frame> {
+        match self.framer.finish() {
+            End::Clean => None,
+            End::Last(frame) => Some(frame),
+            End::Unfinished(bytes) => Some(Frame::parse([&bytes, &b"\n\n"[..]].concat().into())),
+        }
+    }
+
     /// The stream's outcome, if this part decides it.
     fn end_of(&self, part: &Part) -> Option<Outcome> {
         match part {

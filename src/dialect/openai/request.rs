@@ -4,9 +4,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::LazyLock;
 
 use bytes::Bytes;
-use memchr::memmem;
+use memchr::memmem::Finder;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -19,6 +20,10 @@ const BYTES_PER_TOKEN: usize = 4;
 
 /// What an image costs; providers charge between 85 and some 1,500.
 const TOKENS_PER_IMAGE: usize = 1000;
+
+/// Made once: to prepare a search costs more than to search a short body.
+static IMAGE_KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""image_url""#));
+static BASE64: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b";base64,"));
 
 const ASK: &str = "Your previous answer was cut off. Continue it exactly where it stopped: begin \
                    with the very next character, repeat nothing of it, and add no introduction, \
@@ -135,8 +140,9 @@ impl Size {
         let definitions = [Field::Tools, Field::Functions, Field::ResponseFormat];
         let defined: usize = definitions.iter().filter_map(|f| fields.get(*f)).map(str::len).sum();
         let input = input.as_bytes();
-        let images = memmem::find_iter(input, br#""image_url""#)
-            .filter(|at| is_key(&input[at + br#""image_url""#.len()..]))
+        let images = IMAGE_KEY
+            .find_iter(input)
+            .filter(|at| is_key(&input[at + IMAGE_KEY.needle().len()..]))
             .count();
         Self { bytes: defined + input.len() - data_uri_bytes(input), images }
     }
@@ -157,7 +163,7 @@ fn is_key(rest: &[u8]) -> bool {
 fn data_uri_bytes(input: &[u8]) -> usize {
     let mut total = 0;
     let mut at = 0;
-    while let Some(found) = memmem::find(&input[at..], b";base64,") {
+    while let Some(found) = BASE64.find(&input[at..]) {
         at += found;
         let length = memchr::memchr(b'"', &input[at..]).unwrap_or(input.len() - at);
         total += length;
