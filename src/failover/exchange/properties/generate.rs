@@ -65,12 +65,7 @@ impl Plan {
             facts: Arc::new(facts(n)),
             target: Arc::new(Target::new(rules.clone(), Arc::default(), u64::from(n))),
         });
-        Route {
-            name: "r".to_owned(),
-            own_policy: self.own_policy,
-            rules: self.rules.clone(),
-            candidates: candidates.collect(),
-        }
+        Route { name: "r".to_owned(), rules: self.rules.clone(), candidates: candidates.collect() }
     }
 
     pub(super) fn call(&self, seed: u64) -> Arc<Call> {
@@ -85,6 +80,7 @@ impl Plan {
             labels: Vec::new(),
             origin_unix: Duration::from_secs(1_700_000_000),
             seed,
+            own_policy: self.own_policy,
         })
     }
 }
