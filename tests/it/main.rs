@@ -1,6 +1,8 @@
 //! The integration tests: one binary, one module per area.
 
+mod architecture;
 mod config;
+mod dependencies;
 mod fake;
 mod policy_builtin;
 mod policy_faults;
