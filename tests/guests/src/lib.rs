@@ -11,10 +11,10 @@ wit_bindgen::generate!({ world: "policy", path: "../../wit" });
 
 use backstay::policy::exchange::{Output, Request};
 use backstay::policy::host;
+use backstay::policy::types::Launch;
 use exports::backstay::policy::failover_policy::{
     Attempt, Call, Candidate, Guest, Ruling, Selection, Verdict,
 };
-use backstay::policy::types::Launch;
 
 /// Overwritten in the finished component to make versions of it. Its last 16
 /// bytes are the label.

@@ -79,8 +79,18 @@ pub fn from_text(fields: &str, deed: &str) -> Vec<u8> {
         .expect("the contract can be embedded");
     ComponentEncoder::default()
         .module(&module)
-        .and_then(|encoder| encoder.encode())
+        .and_then(ComponentEncoder::encode)
         .expect("the module fits the contract")
+}
+
+/// A policy that always picks this candidate, small and quickly compiled: to
+/// tell many versions apart.
+pub fn picking(candidate: u32) -> Vec<u8> {
+    let deed = format!(
+        "(i32.store offset=0 (i32.const 0) (i32.const 1))
+         (i32.store offset=8 (i32.const 0) (i32.const {candidate}))"
+    );
+    from_text("", &deed)
 }
 
 fn build() -> PathBuf {

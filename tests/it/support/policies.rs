@@ -52,7 +52,7 @@ pub fn builtin_only() -> Library {
 pub fn library_of(policies: &[(&str, &[u8])], limits: Limits, clock: &TestClock) -> Fixture {
     let directory = tempfile::tempdir().expect("there is room for temporary files");
     for (name, component) in policies {
-        let path = directory.path().join(name).with_extension("wasm");
+        let path = directory.path().join(format!("{name}.wasm"));
         std::fs::write(path, component).expect("the directory was just made");
     }
     let config = LibraryConfig { limits, ..config(Some(directory.path()), clock) };
