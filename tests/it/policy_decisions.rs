@@ -310,12 +310,8 @@ fn a_transient_failure_is_retried_once_on_the_same_target() {
     let overloaded = failed_with(FailureClass::ServerError, 503, Some(700));
     rules(&call(), &two(), overloaded.clone(), "reselect counts 700");
     assert_eq!(ruling(&call(), &two(), overloaded).failure_class, FailureClass::Overloaded);
-    for seed in 0..200 {
-        let NextStep::Retry(pause) = ruling(&Call { seed, ..call() }, &two(), error()).next else {
-            panic!("it retries")
-        };
-        assert!(pause <= 250, "{pause}");
-    }
+    let scheduled = NextStep::Retry(0);
+    assert_eq!(ruling(&call(), &two(), error()).next, scheduled, "by the route's schedule");
 }
 
 #[test]
@@ -325,19 +321,28 @@ fn a_rate_limited_target_is_waited_for_only_if_it_is_the_last() {
     rules(&call(), &two(), limited(Some(500)), "reselect counts 500");
     rules(&call(), alone, limited(Some(5_000)), "retry counts");
     assert_eq!(ruling(&call(), alone, limited(Some(900))).next, NextStep::Retry(900));
-    rules(&call(), alone, limited(Some(5_001)), "reselect counts 5001");
+    rules(&call(), alone, limited(Some(5_001)), "retry counts");
     rules(&Call { time_left: 500, ..call() }, alone, limited(Some(500)), "reselect counts 500");
     rules(&call(), alone, limited(None), "retry counts");
     let cooling = [Candidate { tried: 1, ..barred(1, Bar::CoolingDown, 900) }];
     rules(&call(), &cooling, limited(Some(900)), "retry counts");
     let tried_out = [Candidate { tried: 2, ..barred(1, Bar::TriedOut, 0) }];
     rules(&call(), &tried_out, limited(Some(900)), "reselect counts 900");
-    for seed in 0..200 {
-        let NextStep::Retry(pause) = ruling(&Call { seed, ..call() }, alone, limited(None)).next
-        else {
-            panic!("it retries")
-        };
-        assert!((250..=1_000).contains(&pause), "{pause}");
+    assert_eq!(ruling(&call(), alone, limited(None)).next, NextStep::Retry(1_000));
+}
+
+#[test]
+fn the_only_target_is_tried_again_after_a_pause() {
+    for class in [
+        FailureClass::Overloaded,
+        FailureClass::Timeout,
+        FailureClass::StreamBroken,
+        FailureClass::InvalidOutput,
+    ] {
+        let alone = ruling(&call(), &two()[..1], failed(0, class));
+        assert_eq!(alone.next, NextStep::Retry(0), "{class:?}");
+        let of_two = ruling(&call(), &two(), failed(0, class));
+        assert_eq!(of_two.next, NextStep::Reselect, "{class:?}");
     }
 }
 

@@ -1,18 +1,14 @@
 //! What a failure means and what follows from it.
 
-use super::{Dice, Settings, first_model, obstacle};
+use super::{Settings, first_model, obstacle};
 use crate::contract::backstay::policy::types::{
     Attempt, Bar, Call, Candidate, Failure, FailureClass, NextStep, Ruling,
 };
 
-/// Base of the full jitter before a retry on the same target.
-const BACKOFF_BASE_MS: u32 = 250;
-const BACKOFF_MAX_MS: u32 = 8_000;
-/// The longest Retry-After that is waited for, when there is nobody else.
-const RETRY_AFTER_MAX_MS: u32 = 5_000;
+/// The pause of the route's own schedule.
+const SCHEDULED: u32 = 0;
 /// How long a rate-limited target that gave no hint is left alone.
 const UNHINTED_COOLDOWN_MS: u32 = 1_000;
-const UNHINTED_PAUSE_MIN_MS: u32 = 250;
 /// How long a target without permission, or without the model, stays out.
 const MISCONFIGURED_COOLDOWN_MS: u32 = 60_000;
 
@@ -73,13 +69,15 @@ impl Case<'_> {
         match class {
             FailureClass::Network | FailureClass::ServerError => (self.retry_once(), 0),
             FailureClass::RateLimited => self.rate_limited(),
-            FailureClass::Overloaded => (NextStep::Reselect, self.failure.retry_after.unwrap_or(0)),
+            FailureClass::Overloaded => {
+                (self.elsewhere_or_again(), self.failure.retry_after.unwrap_or(0))
+            }
             FailureClass::Timeout
             | FailureClass::StreamBroken
-            | FailureClass::InvalidOutput
-            | FailureClass::Quota
-            | FailureClass::Authentication
-            | FailureClass::Unknown => (NextStep::Reselect, 0),
+            | FailureClass::InvalidOutput => (self.elsewhere_or_again(), 0),
+            FailureClass::Quota | FailureClass::Authentication | FailureClass::Unknown => {
+                (NextStep::Reselect, 0)
+            }
             FailureClass::Permission | FailureClass::NotFound => {
                 (NextStep::Reselect, MISCONFIGURED_COOLDOWN_MS)
             }
@@ -107,28 +105,27 @@ impl Case<'_> {
         if !may {
             return NextStep::Reselect;
         }
-        let exponent = failed.tried.saturating_sub(1).min(5);
-        let limit = (BACKOFF_BASE_MS << exponent).min(BACKOFF_MAX_MS);
-        let pause = Dice::new(self.call.seed).jitter(limit);
-        if pause < self.call.time_left { NextStep::Retry(pause) } else { NextStep::Reselect }
+        NextStep::Retry(SCHEDULED)
+    }
+
+    /// Moves on if there is somewhere to go, else comes back after a pause.
+    fn elsewhere_or_again(&self) -> NextStep {
+        if self.another(None) { NextStep::Reselect } else { NextStep::Retry(SCHEDULED) }
     }
 
     /// Moves on if there is somewhere to go; waits for the target only if it
-    /// is the last one and comes back soon.
+    /// is the last one. Whether its Retry-After is worth the wait, the gateway
+    /// knows.
     fn rate_limited(&self) -> (NextStep, u32) {
         let cooldown = self.failure.retry_after.unwrap_or(UNHINTED_COOLDOWN_MS);
         let elsewhere = (NextStep::Reselect, cooldown);
         if self.another(None) || !self.may_wait_for_failed() {
             return elsewhere;
         }
-        let pause = self.failure.retry_after.unwrap_or_else(|| {
-            let spread = UNHINTED_COOLDOWN_MS - UNHINTED_PAUSE_MIN_MS;
-            UNHINTED_PAUSE_MIN_MS + Dice::new(self.call.seed).jitter(spread)
-        });
-        if pause <= RETRY_AFTER_MAX_MS && pause < self.call.time_left {
-            (NextStep::Retry(pause), 0)
-        } else {
-            elsewhere
+        match self.failure.retry_after {
+            Some(pause) if pause >= self.call.time_left => elsewhere,
+            Some(pause) => (NextStep::Retry(pause), 0),
+            None => (NextStep::Retry(UNHINTED_COOLDOWN_MS), 0),
         }
     }
 
