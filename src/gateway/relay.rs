@@ -277,7 +277,7 @@ impl Stream {
                 Some(seam) => seam.push(&text)?.unwrap_or_default(),
                 None => text.clone(),
             };
-            if finish && let Some(mut seam) = self.seam.take() {
+            if finish && let Some(seam) = self.seam.as_mut() {
                 fresh.push_str(&seam.end()?.unwrap_or_default());
             }
             self.spliced.push_str(&fresh);
