@@ -3,7 +3,6 @@
 //! leaves as one piece; nothing waits for more to come.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -15,15 +14,25 @@ use http_body::{Body, Frame};
 struct Shared {
     ready: VecDeque<Bytes>,
     bytes: usize,
-    /// No more will come; `broken` says the connection must not end cleanly.
-    ended: bool,
+    /// No more will come.
+    end: Option<Ending>,
     /// The client's connection is gone.
     gone: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
 
-/// The exchange's end.
+/// How the exchange left the stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ending {
+    /// All was said: the connection can serve the next call.
+    Closed,
+    /// What was said is no whole body, and HTTP must not make it look like one.
+    Abandoned,
+}
+
+/// The exchange's end. Dropped without `close`, it leaves a body that breaks
+/// off, after what was pushed.
 #[derive(Debug)]
 pub struct Outlet {
     shared: Arc<Mutex<Shared>>,
@@ -46,6 +55,20 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 }
 
 impl Outlet {
+    /// The proper end of the body.
+    pub fn close(self) {
+        self.end(Ending::Closed);
+    }
+
+    fn end(&self, ending: Ending) {
+        let mut shared = lock(&self.shared);
+        shared.end.get_or_insert(ending);
+        if let Some(reader) = shared.reader.take() {
+            drop(shared);
+            reader.wake();
+        }
+    }
+
     /// Adds a piece. A piece larger than the limit is taken whole: the limit
     /// decides when the exchange stops reading, not what it may have read.
     pub fn push(&self, piece: Bytes) {
@@ -86,18 +109,18 @@ impl Outlet {
 
 impl Drop for Outlet {
     fn drop(&mut self) {
-        let mut shared = lock(&self.shared);
-        shared.ended = true;
-        if let Some(reader) = shared.reader.take() {
-            drop(shared);
-            reader.wake();
-        }
+        self.end(Ending::Abandoned);
     }
 }
 
 /// The client's connection ended before the answer did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ClientGone;
+
+/// The answer ended before its body did: the connection has to end as well.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the answer broke off")]
+pub struct BrokenOff;
 
 impl Shared {
     fn take_all(&mut self) -> Option<Bytes> {
@@ -118,12 +141,12 @@ impl Shared {
 
 impl Body for OutletBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = BrokenOff;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let mut shared = lock(&self.0);
         if let Some(piece) = shared.take_all() {
             if let Some(writer) = shared.writer.take() {
@@ -132,8 +155,10 @@ impl Body for OutletBody {
             }
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
-        if shared.ended {
-            return Poll::Ready(None);
+        match shared.end {
+            Some(Ending::Closed) => return Poll::Ready(None),
+            Some(Ending::Abandoned) => return Poll::Ready(Some(Err(BrokenOff))),
+            None => {}
         }
         shared.reader = Some(cx.waker().clone());
         Poll::Pending
@@ -168,8 +193,20 @@ mod tests {
         outlet.push(Bytes::from_static(b"two"));
         let piece = body.frame().await.expect("a frame").expect("data").into_data();
         assert_eq!(piece.expect("data"), "one two");
-        drop(outlet);
+        outlet.close();
         assert!(body.frame().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn an_abandoned_outlet_is_no_end() {
+        let (outlet, mut body) = channel(100);
+        outlet.push(Bytes::from_static(b"half"));
+        drop(outlet);
+        assert_eq!(
+            body.frame().await.and_then(Result::ok).map(|frame| frame.is_data()),
+            Some(true)
+        );
+        assert!(matches!(body.frame().await, Some(Err(BrokenOff))));
     }
 
     #[tokio::test]

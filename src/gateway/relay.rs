@@ -188,12 +188,14 @@ impl Relay {
             stream.outlet.push(self.dialect.comment(note));
         }
         stream.outlet.push(self.dialect.terminator());
+        stream.outlet.close();
     }
 
     /// The end of a stream that broke: an error event, no normal terminator.
     pub fn break_off(&mut self, event: Bytes) {
         if let Some(stream) = self.stream.take() {
             stream.outlet.push(event);
+            stream.outlet.close();
         }
     }
 }
