@@ -11,6 +11,7 @@ mod ingress;
 mod inquiry;
 mod outlet;
 mod output;
+mod patience;
 mod relay;
 mod reply;
 mod running;

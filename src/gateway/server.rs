@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
+use super::patience::Patient;
 use super::{Shared, ingress};
 
 const H2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -80,9 +81,10 @@ async fn connection(
     let generation = shared.generation();
     let server = &generation.config.server;
     let (header_timeout, idle_timeout) = (server.header_timeout, server.idle_timeout);
+    let write_timeout = server.write_timeout;
     drop(generation);
     let http2 = tokio::time::timeout(header_timeout, speaks_http2(&stream)).await??;
-    let io = TokioIo::new(stream);
+    let io = TokioIo::new(Patient::new(stream, write_timeout));
     let service = service_fn(move |request| {
         let shared = Arc::clone(&shared);
         async move { Ok::<_, Infallible>(ingress::serve(shared, request).await) }
