@@ -41,7 +41,7 @@ pub async fn serve(
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => accept(&shared, stream, graceful.watcher()),
+                Ok((stream, _)) => accept(&shared, stream, graceful.watcher(), stop.clone()),
                 Err(error) => {
                     warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -63,10 +63,10 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-fn accept(shared: &Arc<Shared>, stream: TcpStream, watcher: Watcher) {
+fn accept(shared: &Arc<Shared>, stream: TcpStream, watcher: Watcher, stop: watch::Receiver<bool>) {
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
-        if let Err(error) = connection(shared, stream, watcher).await {
+        if let Err(error) = connection(shared, stream, watcher, stop).await {
             debug!(%error, "connection ended");
         }
     });
@@ -76,6 +76,7 @@ async fn connection(
     shared: Arc<Shared>,
     stream: TcpStream,
     watcher: Watcher,
+    mut stop: watch::Receiver<bool>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     stream.set_nodelay(true)?;
     let generation = shared.generation();
@@ -83,7 +84,11 @@ async fn connection(
     let (header_timeout, idle_timeout) = (server.header_timeout, server.idle_timeout);
     let write_timeout = server.write_timeout;
     drop(generation);
-    let http2 = tokio::time::timeout(header_timeout, speaks_http2(&stream)).await??;
+    let http2 = tokio::select! {
+        // Nothing was asked yet: nobody waits for an answer.
+        () = stopped(&mut stop) => return Ok(()),
+        spoken = tokio::time::timeout(header_timeout, speaks_http2(&stream)) => spoken??,
+    };
     let io = TokioIo::new(Patient::new(stream, write_timeout));
     let service = service_fn(move |request| {
         let shared = Arc::clone(&shared);
