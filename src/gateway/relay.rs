@@ -23,6 +23,8 @@ pub struct Relay {
 #[derive(Debug)]
 struct Stream {
     outlet: Outlet,
+    /// False for the bytes of a whole answer that is too large to be held.
+    events: bool,
     /// The first chunks' id and model, which a continuation keeps.
     identity: Option<Identity>,
     /// Between a broken stream and its continuation.
@@ -100,11 +102,15 @@ impl Relay {
     }
 
     /// Opens a stream to the client.
-    pub fn open(&mut self, headers: &HeaderMap, stamp: &Stamp) {
+    ///
+    /// `events` is false for a whole answer that is handed on as it comes: it
+    /// ends with its last byte, and nothing can be added to it.
+    pub fn open(&mut self, headers: &HeaderMap, stamp: &Stamp, events: bool) {
         let (outlet, body) = outlet::channel(self.buffer);
         self.head(StatusCode::OK, headers, stamp, ReplyBody::stream(body));
         self.stream = Some(Stream {
             outlet,
+            events,
             identity: None,
             seam: None,
             spliced: String::new(),
@@ -181,19 +187,22 @@ impl Relay {
     /// The proper end of a stream. `note` becomes a comment before the terminator.
     pub fn finish(&mut self, note: Option<&str>) {
         let Some(mut stream) = self.stream.take() else { return };
-        for bytes in stream.closing.drain(..) {
-            stream.outlet.push(bytes);
+        if stream.events {
+            for bytes in stream.closing.drain(..) {
+                stream.outlet.push(bytes);
+            }
+            if let Some(note) = note {
+                stream.outlet.push(self.dialect.comment(note));
+            }
+            stream.outlet.push(self.dialect.terminator());
         }
-        if let Some(note) = note {
-            stream.outlet.push(self.dialect.comment(note));
-        }
-        stream.outlet.push(self.dialect.terminator());
         stream.outlet.close();
     }
 
-    /// The end of a stream that broke: an error event, no normal terminator.
+    /// The end of a stream that broke: an error event, no normal terminator. Of
+    /// a whole answer there is only its connection to break off.
     pub fn break_off(&mut self, event: Bytes) {
-        if let Some(stream) = self.stream.take() {
+        if let Some(stream) = self.stream.take().filter(|stream| stream.events) {
             stream.outlet.push(event);
             stream.outlet.close();
         }

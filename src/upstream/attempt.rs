@@ -294,6 +294,10 @@ impl Attempt {
         else {
             return;
         };
+        if self.expect.stream {
+            let detail = "a document where a stream was asked for, too large to be turned into one";
+            return self.end(Outcome::NotAnAnswer { detail: detail.to_owned() });
+        }
         self.queue.push_back(Report::Overflow(read.freeze()));
         self.state = State::Overflowing { body };
     }

@@ -37,6 +37,13 @@ impl Exchange {
             self.deliver(id, None, now);
             return;
         }
+        if let Matter::Validate(id, Part::Whole) = matter
+            && self.attempts[id.index()].overflowed
+        {
+            // It was handed on unread: there is no text that could be judged.
+            self.accept(id, None, now);
+            return;
+        }
         let first = if self.call.own_policy { Decider::Policy } else { Decider::BuiltIn };
         self.ask(matter, first, now);
     }

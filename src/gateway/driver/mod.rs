@@ -389,7 +389,8 @@ impl Driver {
         if self.inquiry.streams() {
             reply::stream_headers(&mut headers);
         }
-        self.relay.open(&headers, &stamp);
+        let events = running.overflow.is_empty();
+        self.relay.open(&headers, &stamp, events);
         for bytes in std::mem::take(&mut running.overflow) {
             self.relay.pass(bytes);
         }

@@ -237,8 +237,7 @@ fn a_verdict_counts_only_while_its_matter_stands() {
         10ms a1 content 50  -> ask validate built-in
         20ms a1 overflow    -> deliver a1
         30ms answer
-        40ms a1 done        -> ask validate built-in
-        40ms answer         -> finish",
+        40ms a1 done        -> finish",
     );
     check(
         "a(hedges=1) b(hedges=1) | ask whole",
@@ -247,8 +246,7 @@ fn a_verdict_counts_only_while_its_matter_stands() {
         10ms a1 done        -> ask validate built-in
         20ms b2 overflow    -> deliver b2
         30ms answer accept
-        40ms b2 done        -> ask validate built-in
-        40ms answer         -> finish",
+        40ms b2 done        -> finish",
     );
 }
 
