@@ -1,4 +1,8 @@
 //! What tests of several areas share.
 
+pub mod client;
+pub mod gateway;
 pub mod guests;
 pub mod policies;
+pub mod process;
+pub mod said;
