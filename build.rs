@@ -1,11 +1,20 @@
-//! Builds the built-in policy, `policies/default`, as a WebAssembly component
-//! and leaves it in `OUT_DIR`, where `src/policy/builtin.rs` embeds it.
+//! Builds the policies that are embedded, each a crate of its own, as
+//! WebAssembly components, and leaves them in `OUT_DIR`: the built-in, and the
+//! two examples that `backstay demo` swaps in.
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
 
 const TARGET: &str = "wasm32-wasip2";
+
+/// Where each policy is, what its component is called, and the variable that
+/// names the component to the code that embeds it.
+const POLICIES: [(&str, &str, &str); 3] = [
+    ("policies/default", "backstay_policy_default", "BACKSTAY_BUILTIN_POLICY"),
+    ("policies/examples/prefer", "backstay_policy_prefer", "BACKSTAY_PREFER_POLICY"),
+    ("policies/examples/careless", "backstay_policy_careless", "BACKSTAY_CARELESS_POLICY"),
+];
 
 /// What cargo and its callers set for the outer build. Inherited by the inner
 /// one, they would put its output where the outer waits for a lock, build it
@@ -23,15 +32,18 @@ const OF_THE_OUTER_BUILD: [&str; 9] = [
 ];
 
 fn main() {
-    println!("cargo::rerun-if-changed=policies/default/Cargo.toml");
-    println!("cargo::rerun-if-changed=policies/default/Cargo.lock");
-    println!("cargo::rerun-if-changed=policies/default/src");
     println!("cargo::rerun-if-changed=wit");
     let root = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
-    let target_dir = Path::new(&variable("OUT_DIR")).join("builtin-policy");
-    build(&root.join("policies/default"), &target_dir);
-    let component = target_dir.join(TARGET).join("release/backstay_policy_default.wasm");
-    println!("cargo::rustc-env=BACKSTAY_BUILTIN_POLICY={}", component.display());
+    // One for all, so that what they share is compiled once.
+    let target_dir = Path::new(&variable("OUT_DIR")).join("policies");
+    for (crate_dir, component, path_variable) in POLICIES {
+        for part in ["Cargo.toml", "Cargo.lock", "src"] {
+            println!("cargo::rerun-if-changed={crate_dir}/{part}");
+        }
+        build(&root.join(crate_dir), &target_dir);
+        let component = target_dir.join(TARGET).join("release").join(component);
+        println!("cargo::rustc-env={path_variable}={}.wasm", component.display());
+    }
 }
 
 fn build(crate_dir: &Path, target_dir: &Path) {
@@ -52,11 +64,11 @@ fn build(crate_dir: &Path, target_dir: &Path) {
         || errors.contains("target may not be installed")
     {
         fail(&format!(
-            "the built-in policy is compiled for {TARGET}, which is not installed; run\n\n    \
+            "policies are compiled for {TARGET}, which is not installed; run\n\n    \
              rustup target add {TARGET}\n"
         ));
     }
-    fail(&format!("the built-in policy does not build:\n{errors}"));
+    fail(&format!("{} does not build:\n{errors}", crate_dir.display()));
 }
 
 fn variable(name: &str) -> String {
