@@ -1,6 +1,7 @@
 //! The verbs of the command line, a file each, without logic of their own.
 
 mod check;
+mod demo;
 mod fake;
 mod init;
 mod serve;
@@ -21,15 +22,10 @@ const MISUSED: u8 = 2;
 #[derive(Debug, Parser)]
 #[command(name = "backstay", version, about, max_term_width = 100)]
 struct Arguments {
-    /// What is logged: error, warn, info, debug, or a tracing filter.
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILTER",
-        default_value = "info",
-        env = "BACKSTAY_LOG"
-    )]
-    log: String,
+    /// What is logged: error, warn, info, debug, or a tracing filter. Without
+    /// it info, and nothing during the demo.
+    #[arg(long, global = true, value_name = "FILTER", env = "BACKSTAY_LOG")]
+    log: Option<String>,
     /// How log lines look.
     #[arg(long, global = true, value_enum, default_value_t)]
     log_format: LogFormat,
@@ -45,6 +41,8 @@ enum Verb {
     Check(check::Check),
     /// Write a commented backstay.toml.
     Init(init::Init),
+    /// Play through a bad day with fake providers: no keys, no configuration.
+    Demo(demo::Demo),
     /// Be a provider that breaks on purpose, to rehearse outages.
     Fake(fake::Fake),
     /// Compile a policy from standard input to standard output.
@@ -76,7 +74,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { MISUSED } else { 0 });
         }
     };
-    if let Err(problem) = telemetry::start(arguments.log_format, &arguments.log) {
+    if let Err(problem) = telemetry::start(arguments.log_format, arguments.log()) {
         complain(&problem);
         return ExitCode::from(MISUSED);
     }
@@ -84,11 +82,27 @@ pub fn main() -> ExitCode {
         Verb::Serve(verb) => serve::run(&verb),
         Verb::Check(verb) => check::run(&verb),
         Verb::Init(verb) => init::run(&verb),
+        Verb::Demo(verb) => demo::run(&verb),
         Verb::Fake(verb) => fake::run(&verb),
         Verb::CompilePolicy => match u8::try_from(crate::policy::compile::run_child()) {
             Ok(code) => ExitCode::from(code),
             Err(_) => ExitCode::FAILURE,
         },
+    }
+}
+
+impl Arguments {
+    fn log(&self) -> &str {
+        let usual = match self.verb {
+            // It shows what happens itself.
+            Verb::Demo(_) => "off",
+            Verb::Serve(_)
+            | Verb::Check(_)
+            | Verb::Init(_)
+            | Verb::Fake(_)
+            | Verb::CompilePolicy => "info",
+        };
+        self.log.as_deref().unwrap_or(usual)
     }
 }
 

@@ -102,7 +102,8 @@ fn address(listener: &TcpListener) -> String {
     listener.local_addr().map_or_else(|_| "unknown".to_owned(), |a| a.to_string())
 }
 
-async fn told_to_stop() -> Result<(), String> {
+/// Waits for SIGTERM or SIGINT.
+pub async fn told_to_stop() -> Result<(), String> {
     let hook = |kind| signal(kind).map_err(|e| format!("cannot listen for signals: {e}"));
     let (mut term, mut int) = (hook(SignalKind::terminate())?, hook(SignalKind::interrupt())?);
     tokio::select! {
@@ -113,7 +114,7 @@ async fn told_to_stop() -> Result<(), String> {
 }
 
 /// Opens the policies and makes the configuration ready.
-fn start(config: Config) -> Result<Arc<Shared>, String> {
+pub fn start(config: Config) -> Result<Arc<Shared>, String> {
     tls::install_provider();
     let clock = Clock::start();
     let library = Library::open(library_config(&config, clock)).map_err(|e| e.to_string())?;
@@ -159,7 +160,7 @@ pub fn library_config(config: &Config, clock: Clock) -> LibraryConfig {
 }
 
 /// Follows the configuration file; a bad one changes nothing.
-fn watch_config(shared: &Arc<Shared>) -> std::io::Result<config::Watch> {
+pub fn watch_config(shared: &Arc<Shared>) -> std::io::Result<config::Watch> {
     let current = Arc::clone(&shared.generation().config);
     let shared = Arc::clone(shared);
     config::watch(&current, environment, move |loaded| match loaded {

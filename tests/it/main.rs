@@ -2,6 +2,7 @@
 
 mod architecture;
 mod config;
+mod demo;
 mod dependencies;
 mod fake;
 mod faults;
