@@ -11,7 +11,7 @@ fn demo(arguments: &[&str]) -> Output {
         .args(arguments)
         .stdin(Stdio::null())
         .output()
-        .unwrap()
+        .expect("the binary is there: cargo built it for this test")
 }
 
 fn number(value: &Value) -> u64 {
@@ -40,7 +40,7 @@ fn check_calls(report: &Value, shown: &str) {
     // Of the calls that went to alpha directly, all fail while it is dead.
     assert!(number(&report["direct_to_alpha"]["failed"]) > 0, "{shown}");
 
-    let phases = report["phases"].as_array().unwrap();
+    let phases = report["phases"].as_array().expect("a list of phases");
     assert_eq!(phases.len(), 10, "{shown}");
     for phase in phases {
         assert!(number(&phase["calls"]) > 0, "{}: {shown}", phase["name"]);
@@ -51,11 +51,11 @@ fn check_calls(report: &Value, shown: &str) {
 /// Policies changed under load, and broken ones harmed nobody.
 fn check_policies(report: &Value, shown: &str) {
     let phase = |name: &str| {
-        let mut phases = report["phases"].as_array().unwrap().iter();
+        let mut phases = report["phases"].as_array().expect("a list of phases").iter();
         phases.find(|phase| phase["name"] == name).unwrap_or_else(|| panic!("{name} in {shown}"))
     };
     let decided = |name: &str, policy: &str| {
-        let by = phase(name)["decided_by"].as_object().unwrap();
+        let by = phase(name)["decided_by"].as_object().expect("calls by policy");
         by.iter().filter(|(tag, _)| tag.starts_with(policy)).map(|(_, n)| number(n)).sum::<u64>()
     };
 
@@ -69,7 +69,7 @@ fn check_policies(report: &Value, shown: &str) {
     let reason = refused["reason"].as_str().unwrap_or_default();
     assert!(reason.contains("truncated"), "{shown}");
     let serving = refused["serving"].as_str().unwrap_or_default();
-    let of_torn = phase("torn")["decided_by"].as_object().unwrap();
+    let of_torn = phase("torn")["decided_by"].as_object().expect("calls by policy");
     assert!(of_torn.contains_key(&format!("favourite@{serving}")), "{shown}");
     assert!(number(&policies["quarantined"]["faults"]) >= 5, "{shown}");
     assert_ne!(policies["quarantined"]["digest"], refused["serving"], "{shown}");

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use self::load::Clients;
 use self::paint::Paint;
@@ -40,6 +40,9 @@ const LOOK: Duration = Duration::from_millis(100);
 /// How much longer than planned a phase may last to see what it is there for. On
 /// a slow machine a policy takes seconds to compile.
 const GRACE: Duration = Duration::from_secs(30);
+/// Time for a request to reach its provider: what happens in a phase shall not
+/// hit calls that are booked under the one before.
+const UNDER_WAY: Duration = Duration::from_millis(50);
 const QUICK_SECONDS: u32 = 12;
 /// Of a process that was ended by SIGINT.
 const INTERRUPTED: u8 = 130;
@@ -181,6 +184,7 @@ impl<'a> Day<'a> {
         for (number, phase) in DAY.iter().enumerate() {
             self.clients.enter(number);
             self.seen.push(false);
+            sleep(UNDER_WAY).await;
             for act in phase.acts {
                 self.stage.perform(*act)?;
             }
