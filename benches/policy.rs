@@ -146,6 +146,7 @@ fn material() -> Material {
         labels: Vec::new(),
         origin_unix: Duration::ZERO,
         seed: 7,
+        own_policy: true,
     };
     Material {
         call: Arc::new(call),
