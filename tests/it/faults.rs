@@ -2,7 +2,6 @@
 //! target: the client gets the whole answer exactly once, in bounded time, and
 //! no provider is asked more often than the design allows. Every row is run
 //! again without the protection, and must then fail the same check.
-#![expect(clippy::unwrap_used, reason = "helpers fail like tests")]
 
 use std::time::Duration;
 

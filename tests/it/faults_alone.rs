@@ -1,5 +1,4 @@
 //! Every fault of the only target there is: one clean, bounded, honest error.
-#![expect(clippy::unwrap_used, reason = "helpers fail like tests")]
 
 use std::time::Duration;
 

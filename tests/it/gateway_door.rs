@@ -1,5 +1,4 @@
 //! Who may come in, and what is said to those who ask for what there is not.
-#![expect(clippy::unwrap_used, reason = "helpers fail like tests")]
 
 use backstay::fake::{DEFAULT_WORDS, answer};
 use bytes::Bytes;

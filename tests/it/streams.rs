@@ -1,5 +1,4 @@
 //! Streams through the gateway: what is held back, who leaves, who is slow.
-#![expect(clippy::unwrap_used, reason = "helpers fail like tests")]
 
 use std::time::Duration;
 

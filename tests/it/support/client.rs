@@ -1,5 +1,6 @@
 //! A client of the gateway: a connection of its own for every call, and all of
 //! the answer kept for the checks.
+#![expect(clippy::unwrap_used, reason = "helpers fail like tests")]
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -1,5 +1,6 @@
 //! A gateway for one test: a configuration put together from pieces, and the
 //! gateway that serves by it, in this process, on ports of its own.
+#![expect(clippy::unwrap_used, reason = "helpers fail like tests")]
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -22,7 +23,7 @@ use super::client::{ask, get};
 /// Short enough for a test to wait for, long enough for a busy machine.
 pub const FIRST_TOKEN: Duration = Duration::from_millis(1500);
 pub const CHUNK: Duration = Duration::from_millis(1500);
-pub const WHOLE: Duration = Duration::from_millis(2000);
+pub const WHOLE: Duration = Duration::from_secs(2);
 
 const RULES: &str = "first_token_timeout = \"1500ms\"
 chunk_timeout = \"1500ms\"
@@ -32,40 +33,38 @@ terminator_timeout = \"500ms\"
 deadline = \"20s\"
 ";
 
-/// A configuration in pieces. A provider named `x` has the key `key_of("x")`.
+/// A configuration in pieces, each some lines of its text. A provider named `x`
+/// has the key `key_of("x")`.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    server: String,
-    rules: String,
-    rest: String,
+    server: Vec<String>,
+    rules: Vec<String>,
+    rest: Vec<String>,
 }
 
 impl Setup {
     pub fn new() -> Self {
-        Self { server: String::new(), rules: RULES.to_owned(), rest: String::new() }
+        let rules = RULES.lines().map(str::to_owned).collect();
+        Self { server: Vec::new(), rules, rest: Vec::new() }
     }
 
     /// Lines of `[server]`.
     pub fn server(mut self, lines: &str) -> Self {
-        self.server.push_str(&format!("{lines}\n"));
+        self.server.push(lines.to_owned());
         self
     }
 
     /// One more of `[rules]`, or another value for one.
     pub fn rule(mut self, name: &str, value: &str) -> Self {
-        let kept = self.rules.lines().filter(|line| !line.starts_with(&format!("{name} = ")));
-        self.rules = kept.map(|line| format!("{line}\n")).collect();
-        self.rules.push_str(&format!("{name} = {value}\n"));
+        self.rules.retain(|line| !line.starts_with(&format!("{name} = ")));
+        self.rules.push(format!("{name} = {value}"));
         self
     }
 
     pub fn provider(mut self, name: &str, server: &fake::Server) -> Self {
-        let url = server.base_url();
-        self.rest.push_str(&format!(
-            "[providers.{name}]\ndialect = \"openai\"\nbase_url = \"{url}\"\n\
-             api_key = {{ env = \"{}\" }}\n",
-            variable_of(name)
-        ));
+        let (url, variable) = (server.base_url(), variable_of(name));
+        self.rest.push(format!("[providers.{name}]\ndialect = \"openai\""));
+        self.rest.push(format!("base_url = \"{url}\"\napi_key = {{ env = \"{variable}\" }}"));
         self
     }
 
@@ -81,28 +80,28 @@ impl Setup {
             let (target, more) = target.split_once(' ').unwrap_or((target, ""));
             let (provider, model) = target.split_once('/').expect("provider/model");
             let comma = if more.is_empty() { "" } else { ", " };
-            format!(
-                "{{ provider = \"{provider}\", model = \"{model}\", priority = {priority}{comma}{more} }}"
-            )
+            let named = format!("provider = \"{provider}\", model = \"{model}\"");
+            format!("{{ {named}, priority = {priority}{comma}{more} }}")
         });
-        let targets: Vec<String> = targets.collect();
-        let targets = targets.join(", ");
-        self.rest.push_str(&format!("[routes.\"{name}\"]\n{lines}\ntargets = [{targets}]\n"));
+        let targets = targets.collect::<Vec<_>>().join(", ");
+        self.rest.push(format!("[routes.\"{name}\"]\n{lines}\ntargets = [{targets}]"));
         self
     }
 
     /// Whatever else the file holds.
     pub fn with(mut self, text: &str) -> Self {
-        self.rest.push_str(&format!("{text}\n"));
+        self.rest.push(text.to_owned());
         self
     }
 
     pub fn text(&self) -> String {
-        let Self { server, rules, rest } = self;
-        format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\n{server}[admin]\nlisten = \"127.0.0.1:0\"\n\
-             [rules]\n{rules}{rest}"
-        )
+        let sections = [
+            ("[server]\nlisten = \"127.0.0.1:0\"", &self.server),
+            ("[admin]\nlisten = \"127.0.0.1:0\"\n[rules]", &self.rules),
+            ("", &self.rest),
+        ];
+        let texts = sections.map(|(head, lines)| format!("{head}\n{}\n", lines.join("\n")));
+        texts.concat()
     }
 
     pub async fn start(&self) -> Gateway {
@@ -119,6 +118,7 @@ pub fn key_of(provider: &str) -> String {
     format!("sk-{}-5f0c9d", variable_of(provider))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the configuration's signature")]
 fn environment(name: &str) -> Option<std::ffi::OsString> {
     Some(format!("sk-{name}-5f0c9d").into())
 }

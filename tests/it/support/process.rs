@@ -1,5 +1,6 @@
 //! The built binary as a child: for signals, exit codes, the file it reads and
 //! the log it writes.
+#![expect(clippy::unwrap_used, reason = "helpers fail like tests")]
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
