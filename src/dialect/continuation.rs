@@ -12,9 +12,9 @@
 //! in them; or 4 bytes with a letter, from the beginning of a word on.
 //!
 //! Text that repeats itself (`0, 0, 0, `) cannot be told from a repeated tail.
-//! There the seam prefers to swallow. A target that takes the answer so far as
-//! the beginning of its own turn does not repeat its tail: of such a one only a
-//! restart is looked for.
+//! There the seam prefers to swallow; but of a target that takes the answer so
+//! far as the beginning of its own turn, and so should not repeat anything, only
+//! a restart is swallowed, or 12 bytes that the delivered text has but once.
 
 use super::request::Continuation;
 
@@ -64,6 +64,7 @@ struct Hold {
     repeated: usize,
     /// How far the continuation went along with the beginning.
     restarted: usize,
+    asked: Continuation,
 }
 
 impl Seam {
@@ -73,10 +74,7 @@ impl Seam {
         if delivered.is_empty() {
             return Self { state: State::Passing };
         }
-        let tail = match asked {
-            Continuation::Prefill => delivered.len(),
-            Continuation::Ask => delivered.ceil_char_boundary(delivered.len().saturating_sub(TAIL)),
-        };
+        let tail = delivered.ceil_char_boundary(delivered.len().saturating_sub(TAIL));
         let mut alive: Vec<usize> =
             delivered[tail..].char_indices().map(|(at, _)| tail + at).collect();
         if tail > 0 {
@@ -89,6 +87,7 @@ impl Seam {
             alive,
             repeated: 0,
             restarted: 0,
+            asked,
         };
         Self { state: State::Holding(hold) }
     }
@@ -165,8 +164,11 @@ impl Hold {
         if before.is_empty() {
             return true;
         }
-        let word_start = !before.ends_with(char::is_alphanumeric);
         let long = repeated.len() >= SURE_OVERLAP && repeated.contains(char::is_alphanumeric);
+        if self.asked == Continuation::Prefill {
+            return long && self.delivered.find(repeated) == Some(start);
+        }
+        let word_start = !before.ends_with(char::is_alphanumeric);
         let word = repeated.len() >= WORD_OVERLAP && repeated.contains(char::is_alphabetic);
         long || (word_start && word)
     }
@@ -254,10 +256,11 @@ mod tests {
     }
 
     #[test]
-    fn a_prefilled_target_repeats_no_tail_but_may_restart() {
+    fn of_a_prefilled_target_only_what_is_sure_is_swallowed() {
         for (delivered, continuation, rest) in [
             ("1, 2, ha ha ha ha ", "ha ha ha ha!", "ha ha ha ha!"),
-            ("one two three ", "two three ", "two three "),
+            ("one two three ", "three ", "three "),
+            ("one two three four ", "two three four five", "five"),
             ("one two three ", "one two three four", "four"),
         ] {
             let mut seam = Seam::new(delivered, Continuation::Prefill);

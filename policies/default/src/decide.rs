@@ -72,9 +72,4 @@ impl Dice {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ (mixed >> 31)).checked_rem(bound).unwrap_or(0)
     }
-
-    /// Full jitter: any whole number of milliseconds up to `limit_ms`.
-    pub(crate) fn jitter(&mut self, limit_ms: u32) -> u32 {
-        u32::try_from(self.below(u64::from(limit_ms) + 1)).unwrap_or(limit_ms)
-    }
 }
