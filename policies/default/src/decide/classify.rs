@@ -72,9 +72,9 @@ impl Case<'_> {
             FailureClass::Overloaded => {
                 (self.elsewhere_or_again(), self.failure.retry_after.unwrap_or(0))
             }
-            FailureClass::Timeout
-            | FailureClass::StreamBroken
-            | FailureClass::InvalidOutput => (self.elsewhere_or_again(), 0),
+            FailureClass::Timeout | FailureClass::StreamBroken | FailureClass::InvalidOutput => {
+                (self.elsewhere_or_again(), 0)
+            }
             FailureClass::Quota | FailureClass::Authentication | FailureClass::Unknown => {
                 (NextStep::Reselect, 0)
             }
