@@ -13,6 +13,7 @@ mod gateway_door;
 mod gateway_drain;
 mod gateway_policies;
 mod gateway_rules;
+mod gateway_swaps;
 mod policy_builtin;
 mod policy_decisions;
 mod policy_faults;
