@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::config::environment;
 use crate::telemetry::{self, LogFormat};
 
 /// Exit code for bad arguments and bad configurations.
@@ -115,11 +116,6 @@ fn complain(text: &dyn std::fmt::Display) {
 /// does, is no fault.
 fn say(text: &dyn std::fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
-}
-
-/// Secrets are read from the environment here and nowhere else.
-fn environment(name: &str) -> Option<std::ffi::OsString> {
-    std::env::var_os(name)
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {

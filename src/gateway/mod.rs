@@ -126,7 +126,9 @@ impl Shared {
     fn policy_for(&self, name: &str) -> Deciders {
         let builtin = self.library.builtin();
         let named = self.library.current().policy(name);
-        let own = named.filter(|policy| !Arc::ptr_eq(policy, &builtin));
+        let own = named
+            .filter(|policy| !Arc::ptr_eq(policy, &builtin))
+            .and_then(|policy| policy.answering());
         let first = own.as_ref().unwrap_or(&builtin);
         let tag = format!("{}@{}", first.name(), first.short_digest()).into();
         Deciders { own, tag }

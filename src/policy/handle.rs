@@ -142,6 +142,21 @@ impl Policy {
         self.facts.quick
     }
 
+    /// Who answers when this policy is asked now: itself, in quarantine the last
+    /// good version, or nobody.
+    #[must_use]
+    pub fn answering(self: &Arc<Self>) -> Option<Arc<Self>> {
+        if !self.watched.load(Ordering::Relaxed) {
+            return Some(Arc::clone(self));
+        }
+        match self.standing() {
+            Standing::Quarantined { until } if self.now() < until => self.previous.load_full(),
+            Standing::Quarantined { .. } | Standing::Active | Standing::OnProbation => {
+                Some(Arc::clone(self))
+            }
+        }
+    }
+
     /// Asks on this thread. A fault is counted and is an answer like any other;
     /// in quarantine the last good version answers, or nobody (`None`).
     #[must_use]

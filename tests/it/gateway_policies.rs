@@ -98,6 +98,9 @@ async fn a_policy_that_keeps_failing_is_asked_no_more() {
     let seven = policy(&gateway, "seven").await;
     assert_eq!((&seven["state"], &seven["faults"]), (&"quarantined".into(), &5.into()), "{seven}");
     assert!(seven["last_fault"]["reason"].is_string(), "{seven}");
+    let after = gateway.ask(&chat("panic", "hi", false)).await;
+    let policy_header = after.header("x-backstay-policy").unwrap();
+    assert!(policy_header.starts_with("default@"), "{policy_header} decides no more");
     // Under another name it is another policy.
     assert_eq!(policy(&gateway, "eight").await["state"], "active");
 }

@@ -74,5 +74,6 @@ async fn no_call_notices_two_hundred_swaps() {
     assert_eq!(counts.len(), 2, "both versions decided: {counts:?}");
     gateway.settled().await;
     let (instances, _) = gateway.shared.library.usage();
-    assert!(instances <= 1, "only the built-in keeps an instance: {instances}");
+    let kept = std::thread::available_parallelism().map_or(1, usize::from);
+    assert!(instances <= kept, "only the built-in keeps instances, one a processor: {instances}");
 }
