@@ -46,12 +46,22 @@ fn serves(library: &Library, name: &str, expected: &str) -> bool {
     library.current().policy(name).is_some_and(|policy| label(&policy) == expected)
 }
 
+/// What is tested here is which version answers, not how fast: on a loaded
+/// machine the usual limit would be reached by chance.
+fn unhurried() -> Limits {
+    Limits { time: Duration::from_secs(2), ..Limits::default() }
+}
+
+fn watching(directory: &Path) -> LibraryConfig {
+    LibraryConfig { limits: unhurried(), ..config(Some(directory), &TestClock::default()) }
+}
+
 fn empty() -> Fixture {
-    library_of(&[], Limits::default(), &TestClock::default())
+    library_of(&[], unhurried(), &TestClock::default())
 }
 
 fn with(version: &str) -> Fixture {
-    library_of(&[("guest", &variant(version))], Limits::default(), &TestClock::default())
+    library_of(&[("guest", &variant(version))], unhurried(), &TestClock::default())
 }
 
 fn file(fixture: &Fixture) -> std::path::PathBuf {
@@ -126,7 +136,7 @@ fn a_swapped_link_in_the_manner_of_a_config_map_counts_as_changed() {
     }
     symlink("..one", path("..data")).unwrap();
     symlink("..data/guest.wasm", path("guest.wasm")).unwrap();
-    let library = Library::open(config(Some(directory.path()), &TestClock::default())).unwrap();
+    let library = Library::open(watching(directory.path())).unwrap();
     assert!(serves(&library, "guest", "one"));
 
     symlink("..two", path("..data_tmp")).unwrap();
@@ -154,7 +164,7 @@ fn a_deleted_file_leaves_its_last_version_until_nobody_names_it() {
 fn a_directory_may_be_made_later() {
     let parent = tempfile::tempdir().unwrap();
     let directory = parent.path().join("policies");
-    let library = Library::open(config(Some(&directory), &TestClock::default())).unwrap();
+    let library = Library::open(watching(&directory)).unwrap();
     fs::create_dir(&directory).unwrap();
     fs::write(directory.join("guest.wasm"), variant("one")).unwrap();
     eventually("one", || serves(&library, "guest", "one"));
@@ -162,8 +172,7 @@ fn a_directory_may_be_made_later() {
 
 #[test]
 fn default_wasm_overrules_the_built_in_but_does_not_replace_it() {
-    let fixture =
-        library_of(&[("default", &variant("mine"))], Limits::default(), &TestClock::default());
+    let fixture = library_of(&[("default", &variant("mine"))], unhurried(), &TestClock::default());
     assert!(serves(&fixture.library, "default", "mine"));
     assert_ne!(fixture.library.builtin().digest(), fixture.policy("default").digest());
     fs::remove_file(fixture.directory.path().join("default.wasm")).unwrap();
@@ -174,7 +183,7 @@ fn default_wasm_overrules_the_built_in_but_does_not_replace_it() {
 
 #[test]
 fn a_broken_default_leaves_the_built_in() {
-    let fixture = library_of(&[("default", b"")], Limits::default(), &TestClock::default());
+    let fixture = library_of(&[("default", b"")], unhurried(), &TestClock::default());
     assert_eq!(fixture.policy("default").digest(), fixture.library.builtin().digest());
     let status = fixture.status("default");
     assert_eq!(status.state, PolicyState::BuiltIn);
@@ -187,7 +196,7 @@ fn names_are_plain() {
     let long = "x".repeat(65);
     let fixture = library_of(
         &[("with space", &component), (&long, &component), ("a.b-c_1", &component)],
-        Limits::default(),
+        unhurried(),
         &TestClock::default(),
     );
     assert!(fixture.status("with space").last_refusal.unwrap().reason.contains("name"));
@@ -200,7 +209,7 @@ fn names_are_plain() {
 #[test]
 fn versions_are_swapped_under_load() {
     const SWAPS: u32 = 200;
-    let fixture = library_of(&[("guest", &picking(0))], Limits::default(), &TestClock::default());
+    let fixture = library_of(&[("guest", &picking(0))], unhurried(), &TestClock::default());
     let stop = AtomicBool::new(false);
     let answers = AtomicU32::new(0);
     let first = Arc::downgrade(&fixture.policy("guest"));
@@ -259,7 +268,7 @@ fn with_child(cache: &Path, policies: &Path) -> Library {
     let config = LibraryConfig {
         compiler: Compiler::Child(env!("CARGO_BIN_EXE_backstay").into()),
         cache: Some(cache.to_owned()),
-        ..config(Some(policies), &TestClock::default())
+        ..watching(policies)
     };
     Library::open(config).expect("the built-in loads")
 }
@@ -278,7 +287,7 @@ fn a_child_process_compiles_and_the_result_is_kept() {
     let config = LibraryConfig {
         compiler: Compiler::Child("/nonexistent".into()),
         cache: Some(cache.clone()),
-        ..config(Some(policies.path()), &TestClock::default())
+        ..watching(policies.path())
     };
     assert!(serves(&Library::open(config).unwrap(), "guest", "one"));
 

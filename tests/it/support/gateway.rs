@@ -207,7 +207,7 @@ fn share(text: &str, directory: &Path) -> Arc<Shared> {
     let library = LibraryConfig {
         directory: Some(directory.join("policies")),
         cache: None,
-        limits: Limits::default(),
+        limits: Limits { time: config.policies.limits.time, ..Limits::default() },
         compiler: Compiler::InProcess,
         clock: Arc::new(move || clock.now()),
     };
