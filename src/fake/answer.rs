@@ -63,8 +63,13 @@ pub(super) fn shaped(prompt: &str, words: usize, shape: &Shape) -> String {
     match shape {
         Shape::Text => text,
         Shape::Json => json!({ "answer": text }).to_string(),
-        Shape::Schema(schema) => instance(schema, &text, SCHEMA_DEPTH).to_string(),
+        Shape::Schema(schema) => fitting(schema, &text),
     }
+}
+
+/// JSON that fits the schema, with `text` for its strings.
+pub(super) fn fitting(schema: &Value, text: &str) -> String {
+    instance(schema, text, SCHEMA_DEPTH).to_string()
 }
 
 /// A value that fits the plain part of JSON Schema: types, properties, enums,

@@ -198,27 +198,57 @@ pub(super) enum BodyFault {
 /// Streams that break. A whole answer breaks in the way that is nearest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StreamFault {
-    CutReset { after: usize },
-    CutClean { after: usize },
-    CutFin { after: usize },
-    Stall { after: usize },
-    Malformed { after: usize },
-    BadChunking { after: usize },
-    ErrorEvent { after: usize },
-    NoDone { stays_open: bool },
+    CutReset {
+        after: usize,
+    },
+    CutClean {
+        after: usize,
+    },
+    CutFin {
+        after: usize,
+    },
+    Stall {
+        after: usize,
+    },
+    Malformed {
+        after: usize,
+    },
+    BadChunking {
+        after: usize,
+    },
+    ErrorEvent {
+        after: usize,
+    },
+    /// An error after the stream has begun and before any content.
+    ErrorStart,
+    NoDone {
+        stays_open: bool,
+    },
     Empty,
-    Comments { every: Duration },
-    Trickle { every: Duration },
+    Comments {
+        every: Duration,
+    },
+    Trickle {
+        every: Duration,
+    },
 }
 
 /// Well-formed answers whose content is not what was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ContentFault {
     Empty,
-    Filtered { after: usize },
-    Length { after: usize },
+    Filtered {
+        after: usize,
+    },
+    Length {
+        after: usize,
+    },
     ToolCalls,
-    ToolCut { after: usize },
+    ToolCut {
+        after: usize,
+    },
+    /// The model declines in words.
+    Refusal,
     WrongJson,
     WrongSchema,
     DoubleFinish,

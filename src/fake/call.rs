@@ -1,73 +1,92 @@
-//! One chat call and the JSON of its answer. Pure.
+//! One call for an answer, with all that the answer shows; the same for every
+//! dialect. Pure.
 
 use std::time::Duration;
 
-use serde_json::json;
-
 use super::answer::pieces;
-use super::script::{put, put_json};
+use super::question::Delivery;
+use super::tongue::Tongue;
 
-/// One chat call, with all that its answer shows.
+/// One call, with all that its answer shows.
 pub(super) struct Call<'a> {
+    pub tongue: Tongue,
     pub provider: &'a str,
     pub model: &'a str,
     pub number: u64,
+    /// Seconds since 1970.
     pub created: u64,
+    /// What the usage counts.
     pub text: &'a str,
-    pub finish: &'static str,
+    pub content: Content<'a>,
+    pub finish: Finish,
     pub prompt_tokens: usize,
     pub include_usage: bool,
     pub chunk_delay: Duration,
-    /// The function that a tool call names.
-    pub tool: &'a str,
+    pub delivery: Delivery,
 }
 
 impl Call<'_> {
-    /// The opening brace and the members that every answer and chunk begins with.
-    pub fn put_identity(&self, out: &mut Vec<u8>, object: &str) {
-        put(out, format_args!("{{\"id\":\"chatcmpl-{}-{}\",", self.provider, self.number));
-        put(out, format_args!("\"object\":\"{object}\",\"created\":{},\"model\":", self.created));
-        put_json(out, self.model);
-        put(out, format_args!(",\"system_fingerprint\":\"fp_{}\"", self.provider));
-    }
-
-    pub fn put_usage(&self, out: &mut Vec<u8>) {
-        let (prompt, completion) = (self.prompt_tokens, pieces(self.text).count());
-        put(out, format_args!("{{\"prompt_tokens\":{prompt},\"completion_tokens\":{completion},"));
-        put(out, format_args!("\"total_tokens\":{}}}", prompt + completion));
-    }
-
-    pub fn tool_arguments(&self) -> String {
-        json!({ "query": self.text }).to_string()
-    }
-
-    pub fn put_whole(&self, out: &mut Vec<u8>, message: Message<'_>) {
-        self.put_identity(out, "chat.completion");
-        out.extend_from_slice(
-            b",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":",
-        );
-        match message {
-            Message::Text(text) => put_json(out, text),
-            Message::ToolCall { arguments } => {
-                let call = json!([{
-                    "id": format!("call_{}", self.number),
-                    "type": "function",
-                    "function": { "name": self.tool, "arguments": arguments },
-                }]);
-                put(out, format_args!("null,\"tool_calls\":{call}"));
-            }
-        }
-        out.extend_from_slice(b",\"refusal\":null},\"logprobs\":null,\"finish_reason\":");
-        put_json(out, self.finish);
-        out.extend_from_slice(b"}],\"usage\":");
-        self.put_usage(out);
-        out.push(b'}');
+    pub fn completion_tokens(&self) -> usize {
+        pieces(self.text).count()
     }
 }
 
-/// What a whole answer consists of.
-#[derive(Clone, Copy)]
-pub(super) enum Message<'a> {
+/// What an answer consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content<'a> {
     Text(&'a str),
-    ToolCall { arguments: &'a str },
+    /// Words in which the model declines.
+    Refusal(&'a str),
+    /// A call of one function; the arguments are JSON unless a fault cut them.
+    Tool {
+        name: &'a str,
+        arguments: &'a str,
+    },
+}
+
+impl<'a> Content<'a> {
+    /// What is streamed in pieces.
+    pub fn text(self) -> &'a str {
+        match self {
+            Self::Text(text) | Self::Refusal(text) => text,
+            Self::Tool { arguments, .. } => arguments,
+        }
+    }
+
+    pub fn is_tool(self) -> bool {
+        match self {
+            Self::Tool { .. } => true,
+            Self::Text(_) | Self::Refusal(_) => false,
+        }
+    }
+
+    /// The first pieces of it.
+    pub fn cut(self, count: usize) -> Self {
+        let text = self.text();
+        self.cut_at(pieces(text).take(count).map(str::len).sum())
+    }
+
+    /// The first half of it.
+    pub fn half(self) -> Self {
+        self.cut_at(self.text().floor_char_boundary(self.text().len() / 2))
+    }
+
+    fn cut_at(self, end: usize) -> Self {
+        match self {
+            Self::Text(text) => Self::Text(&text[..end]),
+            Self::Refusal(text) => Self::Refusal(&text[..end]),
+            Self::Tool { name, arguments } => Self::Tool { name, arguments: &arguments[..end] },
+        }
+    }
+}
+
+/// Why an answer ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Finish {
+    Stop,
+    Length,
+    Filtered,
+    ToolCalls,
+    /// The model declined, in words.
+    Refused,
 }

@@ -14,12 +14,12 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::behaviour::Fault;
-use super::error_body::invalid_request;
 use super::http::{ReadError, Request, read};
 use super::log::Seen;
 use super::reply::{self, Asked, Context};
 use super::script::{End, Script};
 use super::server::{Active, Provider, now, wall};
+use super::tongue::Tongue;
 
 /// Bytes read ahead while an answer is under way.
 const MAX_INBOX_BYTES: usize = 64 * 1024;
@@ -86,7 +86,9 @@ async fn converse(
             Err(ReadError::Gone) => return After::PeerGone,
             Err(ReadError::Invalid(problem)) => {
                 script.clear(true);
-                reply::error(&mut script, &invalid_request(400, "bad_request", problem));
+                // What cannot be read has no dialect yet.
+                let tongue = Tongue::OpenAi;
+                reply::error(&mut script, tongue, tongue.invalid(400, "bad_request", problem));
                 return perform(&script, &mut reader, &mut writer, &mut inbox).await;
             }
         };
@@ -118,6 +120,7 @@ fn decide(
     let asked = Asked::of(request);
     asked.model().clone_into(&mut seen.model);
     seen.stream = asked.stream();
+    seen.dialect = asked.tongue.name();
     match active.for_model(asked.model()) {
         Ok(counted) => {
             let (call, age) = counted.count(now);
@@ -129,14 +132,16 @@ fn decide(
                 provider: &provider.name,
                 number,
                 now: wall(),
-                key: request.bearer(),
-                key_accepted: provider.accepts(request.bearer()),
+                key: &asked.key,
+                key_accepted: provider.accepts(&asked.key),
             };
             reply::write(script, &context, &asked, behaviour, fault);
         }
         Err(problem) => {
             let problem = problem.to_string();
-            reply::error(script, &invalid_request(400, "unknown_fault", &problem));
+            let error = asked.tongue.invalid(400, "unknown_fault", &problem);
+            script.id_header = asked.tongue.id_header();
+            reply::error(script, asked.tongue, error);
         }
     }
     provider.log.add(seen)

@@ -16,6 +16,8 @@ pub(super) struct Request {
     pub method: String,
     /// Without the query.
     pub path: String,
+    /// What follows the `?`; empty without.
+    pub query: String,
     /// The request line and the headers, as they came.
     pub head: Bytes,
     pub body: Bytes,
@@ -38,11 +40,35 @@ impl Request {
         header_lines(head).find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// The key the caller authenticated with; empty without.
+    /// The key in the `authorization` header; empty without.
     pub fn bearer(&self) -> &str {
         let value = self.header("authorization").unwrap_or_default();
         value.strip_prefix("Bearer ").unwrap_or(value)
     }
+
+    /// The value of a parameter of the query, if it has one.
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        let mut pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.find(|(key, _)| *key == name).map(|(_, value)| percent_decoded(value))
+    }
+}
+
+/// Text with its `%XX` resolved; what is no such escape stays as it is.
+pub(super) fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let escape = if *first == b'%' { after.get(..2) } else { None };
+        let digits = escape.and_then(|digits| std::str::from_utf8(digits).ok());
+        if let Some(byte) = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            bytes.push(byte);
+            rest = &after[2..];
+        } else {
+            bytes.push(*first);
+            rest = after;
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Names and values of the headers of a head.
@@ -56,6 +82,7 @@ struct Head {
     length: usize,
     method: String,
     path: String,
+    query: String,
     framing: Framing,
     keep_alive: bool,
     expects_continue: bool,
@@ -95,8 +122,8 @@ pub(super) async fn read(
         }
         Framing::Chunked => read_chunks(reader, inbox).await?,
     };
-    let Head { method, path, keep_alive, .. } = head;
-    Ok(Request { method, path, head: bytes, body, keep_alive })
+    let Head { method, path, query, keep_alive, .. } = head;
+    Ok(Request { method, path, query, head: bytes, body, keep_alive })
 }
 
 async fn fill(reader: &mut ReadHalf<'_>, inbox: &mut BytesMut) -> Result<(), ReadError> {
@@ -115,10 +142,12 @@ fn parse_head(inbox: &[u8]) -> Result<Option<Head>, ReadError> {
         return Ok(None);
     };
     let target = request.path.unwrap_or_default();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let mut head = Head {
         length,
         method: request.method.unwrap_or_default().to_owned(),
-        path: target.split('?').next().unwrap_or_default().to_owned(),
+        path: path.to_owned(),
+        query: query.to_owned(),
         framing: Framing::Length(0),
         keep_alive: request.version == Some(1),
         expects_continue: false,
@@ -196,10 +225,17 @@ mod tests {
     }
 
     #[test]
+    fn escapes_are_resolved() {
+        assert_eq!(percent_decoded("a%2Fb%3a%21%zz%2"), "a/b:!%zz%2");
+        assert_eq!(percent_decoded("%C3%A9"), "\u{e9}");
+    }
+
+    #[test]
     fn a_head_is_understood() {
         let head = parse_head(b"POST /v1/x?y=1 HTTP/1.1\r\nConnection: Close\r\n\r\n");
         let head = head.unwrap().unwrap();
         assert_eq!((head.method.as_str(), head.path.as_str()), ("POST", "/v1/x"));
+        assert_eq!(head.query, "y=1");
         assert!(!head.keep_alive);
         assert!(parse_head(b"POST /v1").unwrap().is_none());
         assert!(parse_head(b"\x16\x03\x01").is_err());

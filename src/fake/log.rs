@@ -27,6 +27,11 @@ pub struct Seen {
     pub method: String,
     /// Without the query.
     pub path: String,
+    /// What follows the `?` of the path, as received; empty without.
+    pub query: String,
+    /// The dialect it was taken for: `openai`, `azure`, `openai-responses`,
+    /// `anthropic` or `gemini`.
+    pub dialect: &'static str,
     /// As received; empty without a model.
     pub model: String,
     pub stream: bool,
@@ -53,6 +58,8 @@ impl Seen {
             at,
             method: request.method.clone(),
             path: request.path.clone(),
+            query: request.query.clone(),
+            dialect: "",
             model: String::new(),
             stream: false,
             faulty: false,

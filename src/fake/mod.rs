@@ -1,5 +1,7 @@
-//! A provider that breaks on purpose, on real sockets: `OpenAI`'s
-//! Chat Completions and Embeddings, healthy or with exactly one fault.
+//! A provider that breaks on purpose, on real sockets, healthy or with exactly
+//! one fault, in every dialect: `OpenAI`'s Chat Completions, Embeddings and
+//! Responses, Azure's paths for them, Anthropic's Messages, and Gemini's
+//! `generateContent` and its relatives. The path says which.
 //!
 //! It owns its sockets down to the last byte, because many faults lie below
 //! HTTP. It knows nothing of the rest of the gateway: a test that compares the
@@ -24,24 +26,41 @@
 //! # What a healthy answer is
 //!
 //! [`answer`]`(last user message, words)`: the same from every provider and
-//! model, so that a test can check the whole of it, and every continuation.
+//! model, in every dialect, so that a test can check the whole of it, and every
+//! continuation. A request that forces a tool gets a call of it, with arguments
+//! that fit its schema; the result of a tool is answered with text again.
+//!
+//! # How the dialects are kept apart
+//!
+//! A dialect reads a request into a `Question` and puts a `Call` into words;
+//! between the two nothing knows which it is, and `Tongue` is where the two
+//! meet. Each refuses what its provider refuses and a translation may get
+//! wrong, in that provider's words.
 
 mod answer;
+mod anthropic;
 mod behaviour;
 mod call;
 mod connection;
 mod door;
-mod embeddings;
 mod error_body;
+mod gemini;
 mod grammar;
 mod http;
 mod log;
+mod openai;
 mod part;
 mod question;
 mod reply;
+mod responses;
+mod route;
 mod script;
 mod server;
 mod stream;
+#[cfg(test)]
+mod testing;
+mod tongue;
+mod vectors;
 mod whole;
 
 pub use answer::{DEFAULT_WORDS, answer};

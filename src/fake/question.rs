@@ -1,61 +1,87 @@
-//! What a request asks for: the parts of its JSON body that matter here. Pure.
+//! What a request asks for, the same for every dialect: turns, shape, tools,
+//! limits; and what is to be said in answer. Pure.
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::answer::{Shape, remainder, shaped};
 use super::behaviour::Behaviour;
 
-#[derive(Debug, Deserialize)]
-pub(super) struct ChatBody<'a> {
-    #[serde(borrow)]
-    pub model: Cow<'a, str>,
-    #[serde(borrow)]
-    messages: Vec<Message<'a>>,
-    #[serde(default)]
-    pub stream: Option<bool>,
-    #[serde(default)]
-    stream_options: Option<StreamOptions>,
-    #[serde(default)]
-    max_tokens: Option<u64>,
-    #[serde(default)]
-    max_completion_tokens: Option<u64>,
-    #[serde(borrow, default)]
-    response_format: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    tools: Option<&'a RawValue>,
+/// A request for an answer.
+#[derive(Debug)]
+pub(super) struct Question<'a> {
+    pub delivery: Delivery,
+    pub turns: Vec<Turn<'a>>,
+    pub shape: Shape,
+    pub tools: Vec<Tool>,
+    pub choice: Choice,
+    /// At most so many words.
+    pub token_limit: Option<u64>,
+    pub include_usage: bool,
+    pub prompt_tokens: usize,
 }
 
-#[derive(Debug, Deserialize)]
-struct Message<'a> {
-    #[serde(borrow)]
-    role: Cow<'a, str>,
-    #[serde(borrow, default)]
-    content: Option<&'a RawValue>,
+/// How an answer is to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Delivery {
+    Whole,
+    /// Server-sent events.
+    Events,
+    /// A JSON array that grows.
+    Array,
 }
 
-#[derive(Debug, Deserialize)]
-struct StreamOptions {
-    #[serde(default)]
-    include_usage: bool,
+impl Delivery {
+    pub fn streamed(self) -> bool {
+        match self {
+            Self::Whole => false,
+            Self::Events | Self::Array => true,
+        }
+    }
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct EmbeddingsBody<'a> {
-    #[serde(borrow)]
-    pub model: Cow<'a, str>,
-    #[serde(borrow)]
-    input: &'a RawValue,
-    #[serde(default)]
-    pub dimensions: Option<u16>,
-    #[serde(borrow, default)]
-    encoding_format: Option<Cow<'a, str>>,
+#[derive(Debug)]
+pub(super) struct Turn<'a> {
+    pub role: Role,
+    pub words: Words<'a>,
 }
 
-/// What is to be said in answer to a chat request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    User,
+    Assistant,
+    /// The result of a tool.
+    Tool,
+    Other,
+}
+
+/// What a turn says. A message's content is read only where it matters: most
+/// of a long conversation does not.
+#[derive(Debug)]
+pub(super) enum Words<'a> {
+    Raw(Option<&'a RawValue>),
+    Text(String),
+}
+
+/// A function that may be called.
+#[derive(Debug)]
+pub(super) struct Tool {
+    pub name: String,
+    /// What its arguments must fit.
+    pub schema: Value,
+}
+
+/// Whether a tool must be called.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Choice {
+    Free,
+    /// Any of them, or the one with this name.
+    Forced(Option<String>),
+}
+
+/// What is to be said in answer.
 #[derive(Debug, PartialEq)]
 pub(super) enum Saying {
     Text(String),
@@ -63,31 +89,28 @@ pub(super) enum Saying {
     PrefillUnsupported,
 }
 
-impl ChatBody<'_> {
-    pub fn include_usage(&self) -> bool {
-        self.stream_options.as_ref().is_some_and(|options| options.include_usage)
+impl Question<'_> {
+    /// The tool that must be called now. The result of a tool is answered with text.
+    pub fn forced_tool(&self) -> Option<&Tool> {
+        if self.answers_a_tool() {
+            return None;
+        }
+        match &self.choice {
+            Choice::Free => None,
+            Choice::Forced(None) => self.tools.first(),
+            Choice::Forced(Some(name)) => self.tools.iter().find(|tool| tool.name == *name),
+        }
     }
 
-    pub fn token_limit(&self) -> Option<u64> {
-        self.max_completion_tokens.or(self.max_tokens)
-    }
-
-    /// About one token for four bytes of content.
-    pub fn prompt_tokens(&self) -> usize {
-        let bytes = self.messages.iter().filter_map(|message| message.content);
-        bytes.map(|content| content.get().len()).sum::<usize>() / 4 + 1
-    }
-
-    /// The name of the first function among the tools.
-    pub fn first_tool(&self) -> Option<String> {
-        let tools: Value = serde_json::from_str(self.tools?.get()).ok()?;
-        Some(tools[0]["function"]["name"].as_str()?.to_owned())
+    /// Whether the last turn is the result of a tool.
+    pub fn answers_a_tool(&self) -> bool {
+        self.turns.last().is_some_and(|last| last.role == Role::Tool)
     }
 
     /// The whole answer, or the rest of one that is to be continued.
     pub fn saying(&self, behaviour: &Behaviour) -> Saying {
-        let end = self.messages.len();
-        let prefilled = self.messages.last().is_some_and(|last| last.role == "assistant");
+        let end = self.turns.len();
+        let prefilled = self.turns.last().is_some_and(|last| last.role == Role::Assistant);
         if prefilled && !behaviour.prefill {
             return Saying::PrefillUnsupported;
         }
@@ -101,7 +124,7 @@ impl ChatBody<'_> {
     /// What is left of the answer that the message at this index begins, if it
     /// begins the answer to the user message before it.
     fn rest_of(&self, at: usize, behaviour: &Behaviour) -> Option<String> {
-        if self.messages[at].role != "assistant" {
+        if self.turns[at].role != Role::Assistant {
             return None;
         }
         let (_, prompt) = self.last_user(at)?;
@@ -110,26 +133,19 @@ impl ChatBody<'_> {
     }
 
     fn whole(&self, prompt: &str, behaviour: &Behaviour) -> String {
-        shaped(prompt, behaviour.words, &self.shape())
+        shaped(prompt, behaviour.words, &self.shape)
     }
 
     /// The last user message before this index.
     fn last_user(&self, before: usize) -> Option<(usize, Cow<'_, str>)> {
-        let at = self.messages[..before].iter().rposition(|message| message.role == "user")?;
+        let at = self.turns[..before].iter().rposition(|turn| turn.role == Role::User)?;
         Some((at, self.text(at)))
     }
 
     fn text(&self, at: usize) -> Cow<'_, str> {
-        self.messages[at].content.map_or(Cow::Borrowed(""), content_text)
-    }
-
-    fn shape(&self) -> Shape {
-        let Some(format) = self.response_format else { return Shape::Text };
-        let format: Value = serde_json::from_str(format.get()).unwrap_or_default();
-        match format["type"].as_str() {
-            Some("json_object") => Shape::Json,
-            Some("json_schema") => Shape::Schema(format["json_schema"]["schema"].clone()),
-            Some(_) | None => Shape::Text,
+        match &self.turns[at].words {
+            Words::Raw(content) => content.map_or(Cow::Borrowed(""), content_text),
+            Words::Text(text) => Cow::Borrowed(text),
         }
     }
 }
@@ -139,89 +155,26 @@ fn content_text(content: &RawValue) -> Cow<'_, str> {
     if let Ok(text) = serde_json::from_str::<&str>(content.get()) {
         return Cow::Borrowed(text);
     }
-    match serde_json::from_str(content.get()) {
-        Ok(Value::String(text)) => Cow::Owned(text),
-        Ok(Value::Array(parts)) => {
-            parts.iter().filter_map(|part| part["text"].as_str()).collect::<String>().into()
+    serde_json::from_str(content.get()).map_or(Cow::Borrowed(""), |value| text_of(&value).into())
+}
+
+/// The same for content that has been parsed. A thought is not said.
+pub(super) fn text_of(content: &Value) -> String {
+    match content {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => {
+            let said = parts.iter().filter(|part| part["thought"] != Value::Bool(true));
+            said.filter_map(|part| part["text"].as_str()).collect()
         }
-        Ok(_) | Err(_) => Cow::Borrowed(""),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => String::new(),
     }
 }
 
-impl EmbeddingsBody<'_> {
-    pub fn base64(&self) -> bool {
-        self.encoding_format.as_deref() == Some("base64")
-    }
-
-    /// The inputs, each as it was written: a list of numbers is one input.
-    pub fn inputs(&self) -> Vec<&str> {
-        match serde_json::from_str::<Vec<&RawValue>>(self.input.get()) {
-            Ok(list) if list.first().is_some_and(|first| !is_number(first)) => {
-                list.into_iter().map(RawValue::get).collect()
-            }
-            Ok(_) | Err(_) => vec![self.input.get()],
-        }
-    }
-}
-
-fn is_number(value: &RawValue) -> bool {
-    value.get().starts_with(|first: char| first == '-' || first.is_ascii_digit())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::answer::answer;
-    use super::*;
-
-    fn said(messages: &str, spec: &str) -> Saying {
-        let body = format!(r#"{{"model":"m","messages":{messages}}}"#);
-        let body: ChatBody<'_> = serde_json::from_str(&body).unwrap();
-        body.saying(&Behaviour::parse(spec).unwrap())
-    }
-
-    #[test]
-    fn an_answer_is_begun_or_continued() {
-        let whole = answer("hi", 4);
-        let begun = answer("hi", 2);
-        let rest = &whole[begun.len()..];
-        let check = |messages: &str, spec: &str, expected: &str| {
-            let messages = messages.replace('\'', "\"").replace("BEGUN", &begun);
-            assert_eq!(said(&messages, spec), Saying::Text(expected.to_owned()), "{messages}");
-        };
-        let user = "[{'role':'user','content':'hi'}]";
-        let parts = "[{'role':'user','content':[{'type':'text','text':'hi'}]}]";
-        let prefill = "[{'role':'user','content':'hi'},{'role':'assistant','content':'BEGUN'}]";
-        let go_on = "[{'role':'user','content':'hi'},{'role':'assistant','content':'BEGUN'},\
-                     {'role':'user','content':'go on'}]";
-        let another = "[{'role':'user','content':'hi'},{'role':'assistant','content':'other'},\
-                       {'role':'user','content':'go on'}]";
-        check(user, "words=4", &whole);
-        check(parts, "words=4", &whole);
-        check(prefill, "words=4", rest);
-        check(prefill, "words=4+continues=restart", &whole);
-        check(prefill, "words=4+continues=overlap", &whole);
-        check(go_on, "words=4", rest);
-        check(go_on, "words=4+prefill=off", rest);
-        check(another, "words=4", &answer("go on", 4));
-        check("[]", "words=4", &answer("", 4));
-    }
-
-    #[test]
-    fn a_prefill_may_be_refused() {
-        let messages = r#"[{"role":"user","content":"hi"},{"role":"assistant","content":"x"}]"#;
-        assert_eq!(said(messages, "prefill=off"), Saying::PrefillUnsupported);
-    }
-
-    #[test]
-    fn inputs_are_counted() {
-        let check = |input: &str, expected: &[&str]| {
-            let body = format!(r#"{{"model":"m","input":{input}}}"#);
-            let body: EmbeddingsBody<'_> = serde_json::from_str(&body).unwrap();
-            assert_eq!(body.inputs(), expected);
-        };
-        check(r#""one""#, &[r#""one""#]);
-        check(r#"["one","two"]"#, &[r#""one""#, r#""two""#]);
-        check("[1,2,3]", &["[1,2,3]"]);
-        check("[[1,2],[3]]", &["[1,2]", "[3]"]);
-    }
+/// About one token for four bytes.
+pub(super) fn tokens_of(turns: &[Turn<'_>]) -> usize {
+    let bytes = turns.iter().map(|turn| match &turn.words {
+        Words::Raw(content) => content.map_or(0, |content| content.get().len()),
+        Words::Text(text) => text.len(),
+    });
+    bytes.sum::<usize>() / 4 + 1
 }

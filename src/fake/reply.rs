@@ -1,74 +1,31 @@
-//! From a request and a behaviour to a script: what is asked, which fault
-//! strikes, what is written. Decides; performs nothing.
+//! From a request and a behaviour to a script: which fault strikes, what is
+//! written. Decides; performs nothing.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::answer::limited;
+use serde_json::json;
+
+use super::answer::{fitting, limited};
 use super::behaviour::{
-    Behaviour, BodyFault, Bulk, ConnectionFault, ContentFault, Fault, Hint, Rejection,
-    RejectionKind, SlowFault,
+    Behaviour, BodyFault, Bulk, ConnectionFault, ContentFault, Fault, Rejection, RejectionKind,
+    SlowFault,
 };
-use super::call::{Call, Message};
-use super::embeddings::{put_embeddings, put_models};
-use super::error_body::{ErrorBody, invalid_request};
-use super::http::Request;
-use super::question::{ChatBody, EmbeddingsBody, Saying};
+use super::call::{Call, Content, Finish};
+use super::error_body::{Blame, ErrorBody};
+use super::question::{Delivery, Question, Saying};
+use super::route::What;
 use super::script::{End, Framing, Script, chunk_into, put};
-use super::stream;
+use super::tongue::Tongue;
+use super::vectors::Form;
 use super::whole::{whole, whole_chat};
+use super::{gemini, openai, stream};
+
+pub(super) use super::route::Asked;
 
 const DRIBBLE_BYTES: usize = 1024;
-
-/// What a request asks for.
-pub(super) enum Asked<'a> {
-    Chat(ChatBody<'a>),
-    Embeddings(EmbeddingsBody<'a>),
-    Models,
-    /// Nothing that can be answered with success.
-    Nothing(ErrorBody),
-}
-
-impl<'a> Asked<'a> {
-    pub fn of(request: &'a Request) -> Self {
-        let path = request.path.strip_prefix("/v1").unwrap_or(&request.path);
-        match (request.method.as_str(), path) {
-            ("POST", "/chat/completions") => {
-                parsed(&request.body).map_or_else(Self::Nothing, Self::Chat)
-            }
-            ("POST", "/embeddings") => {
-                parsed(&request.body).map_or_else(Self::Nothing, Self::Embeddings)
-            }
-            ("GET", "/models") => Self::Models,
-            (method, path) => {
-                let message = format!("Unknown request URL: {method} {path}.");
-                Self::Nothing(invalid_request(404, "unknown_url", &message))
-            }
-        }
-    }
-
-    pub fn model(&self) -> &str {
-        match self {
-            Self::Chat(body) => &body.model,
-            Self::Embeddings(body) => &body.model,
-            Self::Models | Self::Nothing(_) => "",
-        }
-    }
-
-    pub fn stream(&self) -> bool {
-        match self {
-            Self::Chat(body) => body.stream == Some(true),
-            Self::Embeddings(_) | Self::Models | Self::Nothing(_) => false,
-        }
-    }
-}
-
-fn parsed<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, ErrorBody> {
-    serde_json::from_slice(body).map_err(|error| {
-        let message = format!("We could not parse the JSON body of your request: {error}.");
-        invalid_request(400, "invalid_json", &message)
-    })
-}
+/// What a provider says whose model declines.
+const REFUSAL: &str = "I'm sorry, but I can't help with that.";
 
 /// What is known when an answer is decided.
 pub(super) struct Context<'a> {
@@ -89,34 +46,57 @@ pub(super) fn write(
     behaviour: &Behaviour,
     fault: &Fault,
 ) {
+    let tongue = asked.tongue;
+    script.id_header = tongue.id_header();
     match fault {
         Fault::Connection(fault) => {
             if broken_connection(script, asked, *fault) {
                 return;
             }
         }
-        Fault::Rejection(rejection) => return rejected(script, context, asked.model(), rejection),
+        Fault::Rejection(rejection) => return rejected(script, context, asked, rejection),
         Fault::None | Fault::Slow(_) | Fault::Body(_) | Fault::Stream(_) | Fault::Content(_) => {}
     }
     if !context.key_accepted {
-        return error(script, &RejectionKind::Unauthorized.error(asked.model(), "sk-***"));
+        return error(script, tongue, tongue.bad_key(asked.model()));
     }
-    match asked {
-        Asked::Chat(body) => chat(script, context, body, behaviour, fault),
-        Asked::Embeddings(body) => {
-            put_embeddings(&mut script.body, body, *fault == Fault::Content(ContentFault::Empty));
-            whole(script, fault);
+    match &asked.what {
+        What::Answer(question) => answer(script, context, asked, question, behaviour, fault),
+        What::Vectors(vectors) => {
+            let mut vectors = Cow::Borrowed(vectors);
+            if *fault == Fault::Content(ContentFault::Empty) {
+                vectors.to_mut().inputs.clear();
+            }
+            match vectors.form {
+                Form::List { base64 } => {
+                    openai::small::put_embeddings(
+                        &mut script.body,
+                        asked.model(),
+                        &vectors,
+                        base64,
+                    );
+                }
+                Form::Gemini { batch } => {
+                    gemini::small::put_embeddings(&mut script.body, &vectors, batch);
+                }
+            }
+            whole(script, tongue, fault);
         }
-        Asked::Models => {
-            put_models(&mut script.body, context.provider);
-            whole(script, fault);
+        What::Models => {
+            tongue.put_models(&mut script.body, context.provider);
+            whole(script, tongue, fault);
         }
-        Asked::Nothing(body) => error(script, body),
+        What::Count(tokens) => {
+            tongue.put_count(&mut script.body, *tokens);
+            whole(script, tongue, fault);
+        }
+        What::Nothing(body) => error(script, tongue, body.clone()),
     }
 }
 
 /// An error answer in the provider's shape.
-pub(super) fn error(script: &mut Script, error: &ErrorBody) {
+pub(super) fn error(script: &mut Script, tongue: Tongue, mut error: ErrorBody) {
+    tongue.sign(&mut error.json, &script.request_id);
     script.body.clear();
     put(&mut script.body, format_args!("{}", error.json));
     script.json(error.status);
@@ -129,7 +109,10 @@ fn broken_connection(script: &mut Script, asked: &Asked<'_>, fault: ConnectionFa
         ConnectionFault::Close => script.end = End::Close,
         ConnectionFault::Silence => script.end = End::Silence,
         ConnectionFault::HeadersOnly => {
-            let kind = if asked.stream() { "text/event-stream" } else { "application/json" };
+            let kind = match asked.delivery {
+                Delivery::Events => "text/event-stream",
+                Delivery::Whole | Delivery::Array => "application/json",
+            };
             script.head(200, kind, Framing::Chunked);
             script.end = End::Silence;
         }
@@ -149,15 +132,12 @@ fn broken_connection(script: &mut Script, asked: &Asked<'_>, fault: ConnectionFa
     true
 }
 
-fn rejected(script: &mut Script, context: &Context<'_>, model: &str, rejection: &Rejection) {
-    let ErrorBody { status, json } = rejection.kind.error(model, context.key);
-    let mut headers = Vec::new();
-    let date = |away| httpdate::fmt_http_date(context.now + away);
-    match &rejection.hint {
-        Hint::None => {}
-        Hint::Header(name, value) => headers.push((*name, value.clone())),
-        Hint::Date(away) => headers.push(("retry-after", date(*away))),
-    }
+fn rejected(script: &mut Script, context: &Context<'_>, asked: &Asked<'_>, rejection: &Rejection) {
+    let tongue = asked.tongue;
+    let blame = Blame { model: asked.model(), key: context.key };
+    let ErrorBody { status, mut json } = tongue.rejection(rejection.kind, blame);
+    tongue.sign(&mut json, &script.request_id);
+    let mut headers = tongue.hint(&rejection.hint, context.now, &mut json);
     if rejection.kind == RejectionKind::Unauthorized {
         let challenge = format!("Bearer realm=\"fake\", error_description=\"{}\"", context.key);
         headers.push(("www-authenticate", challenge));
@@ -175,8 +155,28 @@ fn rejected(script: &mut Script, context: &Context<'_>, model: &str, rejection: 
             return;
         }
     }
-    script.head_with(status, "application/json", Framing::Length(script.body.len()), &headers);
+    let kind = dress(&mut script.body, asked.delivery, status);
+    script.head_with(status, kind, Framing::Length(script.body.len()), &headers);
     script.bytes.extend_from_slice(&script.body);
+}
+
+/// Gives a rejection the form of the answer that was asked for where it has
+/// one, and names its content type: an array holds errors too, and a prompt
+/// that is blocked with a 200 is an event of its own.
+fn dress(body: &mut Vec<u8>, delivery: Delivery, status: u16) -> &'static str {
+    match delivery {
+        Delivery::Array => {
+            body.insert(0, b'[');
+            body.push(b']');
+        }
+        Delivery::Events if status == 200 => {
+            body.splice(0..0, *b"data: ");
+            body.extend_from_slice(b"\n\n");
+            return "text/event-stream";
+        }
+        Delivery::Whole | Delivery::Events => {}
+    }
+    "application/json"
 }
 
 /// Fills an error body up with one more member.
@@ -187,22 +187,52 @@ fn pad(body: &mut Vec<u8>, bytes: usize) {
     body.extend_from_slice(b"\"}");
 }
 
-fn chat(
+fn answer(
     script: &mut Script,
     context: &Context<'_>,
-    body: &ChatBody<'_>,
+    asked: &Asked<'_>,
+    question: &Question<'_>,
     behaviour: &Behaviour,
     fault: &Fault,
 ) {
-    let text = match body.saying(behaviour) {
-        Saying::Text(text) => text,
+    let text = match question.saying(behaviour) {
+        Saying::Text(text) => spoilt(text, fault),
         Saying::PrefillUnsupported => {
-            let message = "This model does not support prefill: the last message must not be \
-                           an assistant message. Prefill is not supported.";
-            return error(script, &invalid_request(400, "unsupported_value", message));
+            return error(script, asked.tongue, asked.tongue.prefill_unsupported());
         }
     };
-    let text = match fault {
+    let (text, cut) = limited(text, question.token_limit);
+    let arguments = tool_arguments(question, &text, fault);
+    let (said, finish) = match (fault, &arguments) {
+        (Fault::Content(ContentFault::Refusal), _) => (Content::Refusal(REFUSAL), Finish::Refused),
+        (_, Some((name, arguments))) => (Content::Tool { name, arguments }, Finish::ToolCalls),
+        (_, None) if cut => (Content::Text(&text), Finish::Length),
+        (_, None) => (Content::Text(&text), Finish::Stop),
+    };
+    let call = Call {
+        tongue: asked.tongue,
+        provider: context.provider,
+        model: asked.model(),
+        number: context.number,
+        created: context.now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+        text: &text,
+        content: said,
+        finish,
+        prompt_tokens: question.prompt_tokens,
+        include_usage: question.include_usage,
+        chunk_delay: behaviour.chunk_delay,
+        delivery: question.delivery,
+    };
+    if question.delivery.streamed() {
+        streamed(script, &call, fault);
+    } else {
+        whole_chat(script, call, fault);
+    }
+}
+
+/// The text, unless the fault has another one said.
+fn spoilt(text: String, fault: &Fault) -> Cow<'static, str> {
+    match fault {
         Fault::Content(ContentFault::WrongJson) => "Sure! Here it is: {\"answer\":".into(),
         Fault::Content(ContentFault::WrongSchema) => "{\"unexpected\": true}".into(),
         Fault::None
@@ -212,29 +242,41 @@ fn chat(
         | Fault::Body(_)
         | Fault::Stream(_)
         | Fault::Content(_) => Cow::Owned(text),
-    };
-    let (text, cut) = limited(text, body.token_limit());
-    let tool = body.first_tool();
-    let call = Call {
-        provider: context.provider,
-        model: &body.model,
-        number: context.number,
-        created: context.now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
-        text: &text,
-        finish: if cut { "length" } else { "stop" },
-        prompt_tokens: body.prompt_tokens(),
-        include_usage: body.include_usage(),
-        chunk_delay: behaviour.chunk_delay,
-        tool: tool.as_deref().unwrap_or("lookup"),
-    };
-    if body.stream == Some(true) {
-        streamed_chat(script, &call, fault);
-    } else {
-        whole_chat(script, call, fault);
     }
 }
 
-fn streamed_chat(script: &mut Script, call: &Call<'_>, fault: &Fault) {
+/// The tool that is called and its arguments, if one is: because the fault
+/// wants it, or because the request does.
+fn tool_arguments(question: &Question<'_>, text: &str, fault: &Fault) -> Option<(String, String)> {
+    let first = || question.tools.first().map_or("lookup", |tool| tool.name.as_str());
+    let query = || json!({ "query": text }).to_string();
+    let forced = question.forced_tool();
+    match fault {
+        Fault::Content(ContentFault::ToolCut { .. }) => Some((first().to_owned(), query())),
+        Fault::Content(ContentFault::ToolCalls) if !question.answers_a_tool() => {
+            Some((first().to_owned(), query()))
+        }
+        Fault::Content(ContentFault::ToolCalls | ContentFault::Empty | ContentFault::Refusal) => {
+            None
+        }
+        Fault::Content(ContentFault::WrongJson | ContentFault::WrongSchema) => {
+            forced.map(|tool| (tool.name.clone(), text.to_owned()))
+        }
+        Fault::None
+        | Fault::Connection(_)
+        | Fault::Rejection(_)
+        | Fault::Slow(_)
+        | Fault::Body(_)
+        | Fault::Stream(_)
+        | Fault::Content(
+            ContentFault::Filtered { .. }
+            | ContentFault::Length { .. }
+            | ContentFault::DoubleFinish,
+        ) => forced.map(|tool| (tool.name.clone(), fitting(&tool.schema, text))),
+    }
+}
+
+fn streamed(script: &mut Script, call: &Call<'_>, fault: &Fault) {
     match fault {
         Fault::None | Fault::Connection(_) | Fault::Rejection(_) => {
             stream::healthy(script, call, Duration::ZERO);
@@ -246,10 +288,16 @@ fn streamed_chat(script: &mut Script, call: &Call<'_>, fault: &Fault) {
         }
         Fault::Body(BodyFault::Short) => stream::short(script, call),
         Fault::Body(BodyFault::TruncatedJson) => stream::truncated(script, call),
-        Fault::Body(BodyFault::Empty) => script.head(200, "text/event-stream", Framing::Length(0)),
+        Fault::Body(BodyFault::Empty) => {
+            let kind = match call.delivery {
+                Delivery::Whole | Delivery::Events => "text/event-stream",
+                Delivery::Array => "application/json",
+            };
+            script.head(200, kind, Framing::Length(0));
+        }
         Fault::Body(BodyFault::ErrorBody | BodyFault::Html { .. } | BodyFault::JsonForStream) => {
-            call.put_whole(&mut script.body, Message::Text(call.text));
-            whole(script, fault);
+            call.tongue.put_whole(&mut script.body, call);
+            whole(script, call.tongue, fault);
         }
         Fault::Stream(fault) => stream::broken(script, call, *fault),
         Fault::Content(fault) => stream::odd(script, call, *fault),

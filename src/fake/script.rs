@@ -18,6 +18,8 @@ pub(super) struct Script {
     pub closes: bool,
     /// Sent with every answer unless empty.
     pub request_id: String,
+    /// The header it is sent in; in none if empty.
+    pub id_header: &'static str,
     /// Bytes of a header without a meaning; none if zero.
     pub padding: usize,
 }
@@ -61,6 +63,7 @@ impl Script {
         self.closes = closes;
         self.padding = 0;
         self.request_id.clear();
+        self.id_header = "x-request-id";
     }
 
     pub fn pause(&mut self, length: Duration) {
@@ -86,8 +89,8 @@ impl Script {
         for (name, value) in headers {
             put(out, format_args!("{name}: {value}\r\n"));
         }
-        if !self.request_id.is_empty() {
-            put(out, format_args!("x-request-id: {}\r\n", self.request_id));
+        if !self.request_id.is_empty() && !self.id_header.is_empty() {
+            put(out, format_args!("{}: {}\r\n", self.id_header, self.request_id));
         }
         if self.padding > 0 {
             out.extend_from_slice(b"x-padding: ");

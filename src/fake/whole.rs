@@ -2,57 +2,52 @@
 
 use std::time::Duration;
 
-use super::answer::pieces;
 use super::behaviour::{BodyFault, ContentFault, Fault, SlowFault, StreamFault};
-use super::call::{Call, Message};
-use super::error_body::{ErrorBody, overloaded};
+use super::call::{Call, Content, Finish};
+use super::error_body::ErrorBody;
 use super::reply::error;
 use super::script::{End, Framing, Script, chunk_into};
+use super::tongue::Tongue;
 
 const PAGE: &[u8] = b"<!DOCTYPE html>\n<html><head><title>Bad gateway</title></head>\
     <body><h1>Bad gateway</h1><p>The origin did not answer.</p></body></html>\n";
 
-/// A whole answer to a chat request.
+/// A whole answer to a question.
 pub(super) fn whole_chat(script: &mut Script, mut call: Call<'_>, fault: &Fault) {
-    let words = |after: usize| pieces(call.text).take(after).map(str::len).sum::<usize>();
-    let arguments = call.tool_arguments();
-    let message = match fault {
+    match fault {
         Fault::Content(ContentFault::Empty) => {
             call.text = "";
-            Message::Text("")
+            call.content = Content::Text("");
         }
         Fault::Content(ContentFault::Filtered { after }) => {
-            call.finish = "content_filter";
-            Message::Text(&call.text[..words(*after)])
+            call.finish = Finish::Filtered;
+            call.content = call.content.cut(*after);
         }
         Fault::Content(ContentFault::Length { after }) => {
-            call.finish = "length";
-            Message::Text(&call.text[..words(*after)])
+            call.finish = Finish::Length;
+            call.content = call.content.cut(*after);
         }
-        Fault::Content(ContentFault::ToolCalls) => {
-            call.finish = "tool_calls";
-            Message::ToolCall { arguments: &arguments }
-        }
-        Fault::Content(ContentFault::ToolCut { .. }) => {
-            call.finish = "tool_calls";
-            Message::ToolCall { arguments: &arguments[..arguments.len() / 2] }
-        }
+        Fault::Content(ContentFault::ToolCut { .. }) => call.content = call.content.half(),
         Fault::Content(
-            ContentFault::WrongJson | ContentFault::WrongSchema | ContentFault::DoubleFinish,
+            ContentFault::ToolCalls
+            | ContentFault::Refusal
+            | ContentFault::WrongJson
+            | ContentFault::WrongSchema
+            | ContentFault::DoubleFinish,
         )
         | Fault::None
         | Fault::Connection(_)
         | Fault::Rejection(_)
         | Fault::Slow(_)
         | Fault::Body(_)
-        | Fault::Stream(_) => Message::Text(call.text),
-    };
-    call.put_whole(&mut script.body, message);
-    whole(script, fault);
+        | Fault::Stream(_) => {}
+    }
+    call.tongue.put_whole(&mut script.body, &call);
+    whole(script, call.tongue, fault);
 }
 
 /// The whole answer in `script.body`, framed as the fault wants it.
-pub(super) fn whole(script: &mut Script, fault: &Fault) {
+pub(super) fn whole(script: &mut Script, tongue: Tongue, fault: &Fault) {
     match fault {
         Fault::None | Fault::Connection(_) | Fault::Rejection(_) | Fault::Content(_) => {
             script.json(200);
@@ -61,14 +56,14 @@ pub(super) fn whole(script: &mut Script, fault: &Fault) {
             script.pause(*delay);
             script.json(200);
         }
-        Fault::Body(fault) => odd_body(script, *fault),
-        Fault::Stream(fault) => broken_body(script, *fault),
+        Fault::Body(fault) => odd_body(script, tongue, *fault),
+        Fault::Stream(fault) => broken_body(script, tongue, *fault),
     }
 }
 
-fn odd_body(script: &mut Script, fault: BodyFault) {
+fn odd_body(script: &mut Script, tongue: Tongue, fault: BodyFault) {
     match fault {
-        BodyFault::ErrorBody => error_with_200(script),
+        BodyFault::ErrorBody => error_with_200(script, tongue),
         BodyFault::Empty => script.head(200, "application/json", Framing::Length(0)),
         BodyFault::Html { status } => {
             script.head(status, "text/html; charset=utf-8", Framing::Length(PAGE.len()));
@@ -81,7 +76,7 @@ fn odd_body(script: &mut Script, fault: BodyFault) {
 }
 
 /// A whole answer that breaks in the way nearest to that of a stream.
-fn broken_body(script: &mut Script, fault: StreamFault) {
+fn broken_body(script: &mut Script, tongue: Tongue, fault: StreamFault) {
     match fault {
         StreamFault::CutReset { .. } => half(script, End::Reset),
         StreamFault::CutFin { .. } => half(script, End::Close),
@@ -99,7 +94,7 @@ fn broken_body(script: &mut Script, fault: StreamFault) {
             script.bytes.extend_from_slice(b"zz\r\nnot a chunk\r\n");
             script.end = End::Close;
         }
-        StreamFault::ErrorEvent { .. } => error_with_200(script),
+        StreamFault::ErrorEvent { .. } | StreamFault::ErrorStart => error_with_200(script, tongue),
         StreamFault::NoDone { .. } => script.json(200),
         StreamFault::Empty => script.head(200, "application/json", Framing::Length(0)),
         // Blank lines: how some providers keep a waiting connection alive.
@@ -111,8 +106,8 @@ fn broken_body(script: &mut Script, fault: StreamFault) {
     }
 }
 
-fn error_with_200(script: &mut Script) {
-    error(script, &ErrorBody { status: 200, json: overloaded().json });
+fn error_with_200(script: &mut Script, tongue: Tongue) {
+    error(script, tongue, ErrorBody { status: 200, json: tongue.overloaded().json });
 }
 
 fn half(script: &mut Script, end: End) {

@@ -1,0 +1,59 @@
+//! Chat Completions, whole: the JSON of an answer. Pure.
+
+use serde_json::json;
+
+use super::super::call::{Call, Content, Finish};
+use super::super::script::{put, put_json};
+
+/// The opening brace and the members that every answer and chunk begins with.
+pub(super) fn put_identity(out: &mut Vec<u8>, call: &Call<'_>, object: &str) {
+    put(out, format_args!("{{\"id\":\"chatcmpl-{}-{}\",", call.provider, call.number));
+    put(out, format_args!("\"object\":\"{object}\",\"created\":{},\"model\":", call.created));
+    put_json(out, call.model);
+    put(out, format_args!(",\"system_fingerprint\":\"fp_{}\"", call.provider));
+}
+
+pub(super) fn put_usage(out: &mut Vec<u8>, call: &Call<'_>) {
+    let (prompt, completion) = (call.prompt_tokens, call.completion_tokens());
+    put(out, format_args!("{{\"prompt_tokens\":{prompt},\"completion_tokens\":{completion},"));
+    put(out, format_args!("\"total_tokens\":{}}}", prompt + completion));
+}
+
+pub(super) fn finish_reason(finish: Finish) -> &'static str {
+    match finish {
+        Finish::Stop | Finish::Refused => "stop",
+        Finish::Length => "length",
+        Finish::Filtered => "content_filter",
+        Finish::ToolCalls => "tool_calls",
+    }
+}
+
+pub(in super::super) fn put_whole(out: &mut Vec<u8>, call: &Call<'_>) {
+    put_identity(out, call, "chat.completion");
+    out.extend_from_slice(
+        b",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":",
+    );
+    match call.content {
+        Content::Text(text) => {
+            put_json(out, text);
+            out.extend_from_slice(b",\"refusal\":null");
+        }
+        Content::Refusal(text) => {
+            out.extend_from_slice(b"null,\"refusal\":");
+            put_json(out, text);
+        }
+        Content::Tool { name, arguments } => {
+            let calls = json!([{
+                "id": format!("call_{}", call.number),
+                "type": "function",
+                "function": { "name": name, "arguments": arguments },
+            }]);
+            put(out, format_args!("null,\"tool_calls\":{calls},\"refusal\":null"));
+        }
+    }
+    out.extend_from_slice(b"},\"logprobs\":null,\"finish_reason\":");
+    put_json(out, finish_reason(call.finish));
+    out.extend_from_slice(b"}],\"usage\":");
+    put_usage(out, call);
+    out.push(b'}');
+}

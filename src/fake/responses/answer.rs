@@ -1,0 +1,117 @@
+//! Responses, whole: the JSON of a response and of its items. Pure.
+
+use serde_json::{Value, json};
+
+use super::super::call::{Call, Content, Finish};
+use super::super::script::put;
+
+pub(in super::super) fn put_whole(out: &mut Vec<u8>, call: &Call<'_>) {
+    let status = ended(call.finish);
+    let said = call.content.text();
+    let output = if said.is_empty() { json!([]) } else { json!([item(call, status, said)]) };
+    put(out, format_args!("{}", response(call, status, call.finish, &output)));
+}
+
+pub(in super::super) fn put_count(out: &mut Vec<u8>, tokens: usize) {
+    let json = json!({ "object": "response.input_tokens", "input_tokens": tokens });
+    put(out, format_args!("{json}"));
+}
+
+/// The status of a response, and of its last item, that ended so.
+pub(super) fn ended(finish: Finish) -> &'static str {
+    match finish {
+        Finish::Stop | Finish::ToolCalls | Finish::Refused => "completed",
+        Finish::Length | Finish::Filtered => "incomplete",
+    }
+}
+
+/// The response as a whole; `finish` matters once it is incomplete.
+pub(super) fn response(call: &Call<'_>, status: &str, finish: Finish, output: &Value) -> Value {
+    let reason = match finish {
+        Finish::Length => json!({ "reason": "max_output_tokens" }),
+        Finish::Filtered => json!({ "reason": "content_filter" }),
+        Finish::Stop | Finish::ToolCalls | Finish::Refused => Value::Null,
+    };
+    let reason = if status == "incomplete" { reason } else { Value::Null };
+    let usage = match status {
+        "completed" | "incomplete" => usage(call),
+        _ => Value::Null,
+    };
+    json!({
+        "id": format!("resp_{}_{}", call.provider, call.number),
+        "object": "response",
+        "created_at": call.created,
+        "status": status,
+        "background": false,
+        "error": null,
+        "incomplete_details": reason,
+        "instructions": null,
+        "max_output_tokens": null,
+        "model": call.model,
+        "output": output,
+        "parallel_tool_calls": true,
+        "previous_response_id": null,
+        "reasoning": { "effort": null, "summary": null },
+        "store": false,
+        "temperature": 1.0,
+        "text": { "format": { "type": "text" } },
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": 1.0,
+        "truncation": "disabled",
+        "usage": usage,
+        "metadata": {},
+    })
+}
+
+fn usage(call: &Call<'_>) -> Value {
+    let (input, output) = (call.prompt_tokens, call.completion_tokens());
+    json!({
+        "input_tokens": input,
+        "input_tokens_details": { "cached_tokens": 0 },
+        "output_tokens": output,
+        "output_tokens_details": { "reasoning_tokens": 0 },
+        "total_tokens": input + output,
+    })
+}
+
+/// The id of the one item that is put out.
+pub(super) fn item_id(call: &Call<'_>) -> String {
+    let prefix = if call.content.is_tool() { "fc" } else { "msg" };
+    format!("{prefix}_{}_{}", call.provider, call.number)
+}
+
+/// The item with so much of it said; an item in progress has no parts yet.
+pub(super) fn item(call: &Call<'_>, status: &str, said: &str) -> Value {
+    let id = item_id(call);
+    match call.content {
+        Content::Tool { name, .. } => json!({
+            "id": id,
+            "type": "function_call",
+            "status": status,
+            "arguments": said,
+            "call_id": format!("call_{}", call.number),
+            "name": name,
+        }),
+        Content::Text(_) | Content::Refusal(_) => {
+            let parts = if status == "in_progress" { json!([]) } else { json!([part(call, said)]) };
+            json!({
+                "id": id,
+                "type": "message",
+                "status": status,
+                "role": "assistant",
+                "content": parts,
+            })
+        }
+    }
+}
+
+/// The part of a message with so much of it said.
+pub(super) fn part(call: &Call<'_>, said: &str) -> Value {
+    match call.content {
+        Content::Refusal(_) => json!({ "type": "refusal", "refusal": said }),
+        Content::Text(_) | Content::Tool { .. } => {
+            json!({ "type": "output_text", "annotations": [], "logprobs": [], "text": said })
+        }
+    }
+}
