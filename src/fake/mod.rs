@@ -59,6 +59,8 @@ mod server;
 mod stream;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod tongue;
 mod vectors;
 mod whole;

@@ -60,20 +60,19 @@ pub(super) fn read(request: &Request) -> Option<Reading<'static>> {
         Some((_, "streamGenerateContent")) => Delivery::Array,
         Some(_) | None => Delivery::Whole,
     };
-    let read: fn(&str, Map<String, Value>, Delivery) -> Result<What<'static>, ErrorBody> =
-        match call {
-            Some((_, "generateContent" | "streamGenerateContent")) => read_question,
-            Some((_, "countTokens")) => read_count,
-            Some((_, "embedContent")) => small::read_embed,
-            Some((_, "batchEmbedContents")) => small::read_batch,
-            Some(_) | None if own => {
-                return Some(Reading::unreadable(errors::invalid(
-                    404,
-                    "Requested entity was not found.",
-                )));
-            }
-            Some(_) | None => return None,
-        };
+    let read: Reader = match call {
+        Some((_, "generateContent" | "streamGenerateContent")) => read_question,
+        Some((_, "countTokens")) => read_count,
+        Some((_, "embedContent")) => small::read_embed,
+        Some((_, "batchEmbedContents")) => small::read_batch,
+        Some(_) | None if own => {
+            return Some(Reading::unreadable(errors::invalid(
+                404,
+                "Requested entity was not found.",
+            )));
+        }
+        Some(_) | None => return None,
+    };
     let model = call.map(|(model, _)| model.to_owned()).unwrap_or_default();
     let what = parsed(&request.body).and_then(|body| read(&model, body, delivery));
     Some(Reading::of(Cow::Owned(model), delivery, what))
