@@ -69,12 +69,12 @@ pub(super) fn shaped(prompt: &str, words: usize, shape: &Shape) -> String {
 
 /// JSON that fits the schema, with `text` for its strings.
 pub(super) fn fitting(schema: &Value, text: &str) -> String {
-    instance(schema, text, SCHEMA_DEPTH).to_string()
+    instance(schema, schema, text, SCHEMA_DEPTH).to_string()
 }
 
 /// A value that fits the plain part of JSON Schema: types, properties, enums,
-/// constants and items. References and combinations are not followed.
-fn instance(schema: &Value, text: &str, depth: u8) -> Value {
+/// constants, items and references within `root`; of alternatives the first.
+fn instance(root: &Value, schema: &Value, text: &str, depth: u8) -> Value {
     if depth == 0 {
         return Value::Null;
     }
@@ -84,21 +84,33 @@ fn instance(schema: &Value, text: &str, depth: u8) -> Value {
     if let Some(first) = schema["enum"].get(0) {
         return first.clone();
     }
+    if let Some(other) = referred(root, schema) {
+        return instance(root, other, text, depth - 1);
+    }
     let kind = schema["type"].as_str().or_else(|| schema["type"][0].as_str());
     match kind {
         Some("string") => json!(text),
         Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or(json!(1)),
         Some("boolean") => json!(true),
         Some("null") => Value::Null,
-        Some("array") => json!([instance(&schema["items"], text, depth - 1)]),
+        Some("array") => json!([instance(root, &schema["items"], text, depth - 1)]),
         Some(_) | None => match schema["properties"].as_object() {
             Some(properties) => properties
                 .iter()
-                .map(|(name, inner)| (name.clone(), instance(inner, text, depth - 1)))
+                .map(|(name, inner)| (name.clone(), instance(root, inner, text, depth - 1)))
                 .collect(),
             None => json!({ "answer": text }),
         },
     }
+}
+
+/// The schema that stands for this one: the one it refers to, or the first of
+/// its alternatives.
+fn referred<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a Value> {
+    if let Some(place) = schema["$ref"].as_str() {
+        return root.pointer(place.strip_prefix('#')?);
+    }
+    ["anyOf", "oneOf", "allOf"].iter().find_map(|word| schema[*word].get(0))
 }
 
 /// What is left to say of `whole` after `said`; `None` if `said` is no proper
@@ -185,12 +197,21 @@ mod tests {
     fn a_schema_is_met() {
         let schema = json!({
             "type": "object",
-            "required": ["name", "age", "kind", "tags"],
+            "required": ["name", "age", "kind", "tags", "home", "note"],
             "properties": {
                 "name": { "type": "string" },
                 "age": { "type": "integer", "minimum": 18 },
                 "kind": { "enum": ["cat", "dog"] },
                 "tags": { "type": "array", "items": { "type": "boolean" } },
+                "home": { "$ref": "#/$defs/home" },
+                "note": { "anyOf": [{ "type": "string" }, { "type": "null" }] },
+            },
+            "$defs": {
+                "home": {
+                    "type": "object",
+                    "required": ["town"],
+                    "properties": { "town": { "type": "string" } },
+                },
             },
         });
         let value: Value =

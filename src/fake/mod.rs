@@ -1,7 +1,22 @@
 //! A provider that breaks on purpose, on real sockets, healthy or with exactly
 //! one fault, in every dialect: `OpenAI`'s Chat Completions, Embeddings and
 //! Responses, Azure's paths for them, Anthropic's Messages, and Gemini's
-//! `generateContent` and its relatives. The path says which.
+//! `generateContent` and its relatives. The path says which:
+//!
+//! ```text
+//! POST /v1/chat/completions  /v1/embeddings            key: authorization
+//! POST /v1/responses  /v1/responses/input_tokens       key: authorization
+//! POST /v1/messages  /v1/messages/count_tokens         key: x-api-key, authorization
+//! POST /v1beta/models/MODEL:generateContent  :streamGenerateContent[?alt=sse]
+//!      :countTokens  :embedContent  :batchEmbedContents
+//!                                                      key: x-goog-api-key, ?key=
+//! POST /openai/deployments/MODEL/chat/completions  /embeddings (?api-version=)
+//! POST /openai/v1/chat/completions  /embeddings  /responses
+//!                                                      key: api-key, authorization
+//! GET  /v1/models  /v1beta/models  /openai/v1/models
+//! ```
+//!
+//! `/v1` and `/v1beta` may be left out, and Gemini takes both.
 //!
 //! It owns its sockets down to the last byte, because many faults lie below
 //! HTTP. It knows nothing of the rest of the gateway: a test that compares the

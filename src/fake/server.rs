@@ -33,7 +33,8 @@ pub struct Options {
     /// characters than ASCII letters, digits, `-`, `_` and `.` are left out.
     pub name: String,
     pub behaviour: Behaviour,
-    /// Calls with another key are answered with 401.
+    /// Calls with another key are answered with 401 (Gemini: 400, as the
+    /// provider does).
     pub api_key: Option<String>,
     /// For faults and latencies by chance.
     pub seed: u64,

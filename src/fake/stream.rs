@@ -193,7 +193,7 @@ pub(super) fn truncated(script: &mut Script, call: &Call<'_>) {
 }
 
 /// What a stream of this call is labelled.
-pub(super) fn content_type(call: &Call<'_>) -> &'static str {
+fn content_type(call: &Call<'_>) -> &'static str {
     match call.delivery {
         Delivery::Whole | Delivery::Events => EVENT_STREAM,
         Delivery::Array => JSON,

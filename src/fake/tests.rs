@@ -1,11 +1,18 @@
 //! What holds in every dialect alike: the text of a healthy answer, and that
 //! each fault is there, and ends as it does in the others.
 
-use serde_json::{Value, json};
+use std::time::Duration;
 
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::Server;
 use super::answer::answer;
 use super::grammar::FAULTS;
 use super::script::End;
+use super::server::Options;
 use super::testing::{Told, tell};
 
 /// One way to ask "hi": where, with which headers, with which body.
@@ -154,4 +161,136 @@ fn a_bad_key_is_told_in_every_dialect() {
         assert_eq!(told.status, status, "{}", way.target);
         assert!(told.json()["error"].is_object());
     }
+}
+
+/// Bodies with most of what is read, for the ways to ask for a whole answer.
+fn rich(way: &Way) -> Value {
+    let schema = json!({ "type": "object", "additionalProperties": false, "required": ["a"],
+        "properties": { "a": { "type": "string" } } });
+    let mut body = way.body.clone();
+    let more = match way.target {
+        target if target.ends_with("messages") => json!({
+            "system": [{ "type": "text", "text": "s" }],
+            "tools": [{ "name": "f", "input_schema": schema }],
+            "tool_choice": { "type": "any" },
+            "stop_sequences": ["x"],
+            "output_config": { "format": { "type": "json_schema", "schema": schema } },
+            "messages": [
+                { "role": "user", "content": [{ "type": "text", "text": "hi" }] },
+                { "role": "assistant", "content": [
+                    { "type": "tool_use", "id": "a", "name": "f", "input": {} },
+                ] },
+                { "role": "user", "content": [
+                    { "type": "tool_result", "tool_use_id": "a", "content": "x" },
+                ] },
+            ],
+        }),
+        target if target.ends_with("responses") => json!({
+            "tools": [{ "type": "function", "name": "f", "parameters": schema, "strict": true }],
+            "tool_choice": "required",
+            "text": { "format": { "type": "json_schema", "name": "n", "schema": schema } },
+            "input": [
+                { "role": "user", "content": [{ "type": "input_text", "text": "hi" }] },
+                { "type": "function_call", "id": "fc", "call_id": "c", "name": "f", "arguments": "" },
+                { "type": "function_call_output", "call_id": "c", "output": "x" },
+            ],
+        }),
+        target if target.contains("models") => json!({
+            "systemInstruction": { "parts": [{ "text": "s" }] },
+            "tools": [{ "functionDeclarations": [{ "name": "f", "parametersJsonSchema": schema }] }],
+            "toolConfig": { "functionCallingConfig": { "mode": "ANY", "allowedFunctionNames": ["f"] } },
+            "generationConfig": { "responseMimeType": "application/json", "responseJsonSchema": schema },
+            "contents": [
+                { "role": "user", "parts": [{ "text": "hi" }] },
+                { "role": "model", "parts": [{ "functionCall": { "name": "f", "args": {} } }] },
+                { "role": "user", "parts": [{ "functionResponse": { "name": "f", "response": {} } }] },
+            ],
+        }),
+        _ => json!({
+            "tools": [{ "type": "function",
+                "function": { "name": "f", "parameters": schema, "strict": true } }],
+            "tool_choice": "required",
+            "response_format": { "type": "json_schema",
+                "json_schema": { "name": "n", "schema": schema } },
+            "messages": [
+                { "role": "user", "content": [{ "type": "text", "text": "hi" }] },
+                { "role": "assistant", "content": null, "tool_calls": [{ "id": "c",
+                    "type": "function", "function": { "name": "f", "arguments": "" } }] },
+                { "role": "tool", "tool_call_id": "c", "content": "x" },
+            ],
+        }),
+    };
+    for (name, value) in more.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    body
+}
+
+/// The places in a value, as JSON pointers.
+fn places(value: &Value, at: &str, found: &mut Vec<String>) {
+    found.push(at.to_owned());
+    for (name, inner) in value.as_object().into_iter().flatten() {
+        places(inner, &format!("{at}/{name}"), found);
+    }
+    for (place, inner) in value.as_array().into_iter().flatten().enumerate() {
+        places(inner, &format!("{at}/{place}"), found);
+    }
+}
+
+#[test]
+fn no_body_is_too_odd_to_be_answered() {
+    let odd = [json!(null), json!(5), json!(""), json!([]), json!({}), json!([{}]), json!([5])];
+    for way in ways(false) {
+        let whole = rich(&way);
+        let told = tell(way.target, way.headers, &whole, "ok");
+        assert_eq!(told.status, 200, "{}: {}", way.target, told.body);
+        let mut found = Vec::new();
+        places(&whole, "", &mut found);
+        for place in found {
+            for value in &odd {
+                let mut body = whole.clone();
+                *body.pointer_mut(&place).unwrap() = value.clone();
+                let told = super::testing::tell_raw(
+                    "POST",
+                    way.target,
+                    way.headers,
+                    &body.to_string(),
+                    "ok",
+                );
+                assert!([200, 400].contains(&told.status), "{} {place} {value}", way.target);
+                told.json();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_arrived_is_in_the_log_with_its_dialect() {
+    let server = Server::start(Options::default()).unwrap();
+    for way in ways(true) {
+        let body = way.body.to_string();
+        let request = format!(
+            "POST {} HTTP/1.1\r\n{}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            way.target,
+            way.headers.replace('\n', "\r\n"),
+            body.len()
+        );
+        let mut socket = TcpStream::connect(server.addr()).await.unwrap();
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let read = socket.read_to_string(&mut answer);
+        timeout(Duration::from_secs(5), read).await.unwrap().unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        let log = server.log();
+        let seen = log.last().unwrap();
+        let (path, query) = way.target.split_once('?').unwrap_or((way.target, ""));
+        assert_eq!((seen.path.as_str(), seen.query.as_str()), (path, query));
+        assert_eq!(
+            (seen.model.as_str(), seen.stream, &seen.body[..]),
+            ("m", true, body.as_bytes())
+        );
+    }
+    let dialects: Vec<_> = server.log().iter().map(|seen| seen.dialect).collect();
+    let expected = ["openai", "azure", "openai-responses", "anthropic", "gemini", "gemini"];
+    assert_eq!(dialects, expected);
 }
