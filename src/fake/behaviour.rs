@@ -19,6 +19,8 @@ pub struct Behaviour {
     /// Whether a request that ends with an assistant message is continued.
     pub(super) prefill: bool,
     pub(super) continues: Continues,
+    /// Calls in an answer that calls tools, unless the request wants one at most.
+    pub(super) calls: usize,
 }
 
 impl Default for Behaviour {
@@ -31,6 +33,7 @@ impl Default for Behaviour {
             latency: (Duration::ZERO, Duration::ZERO),
             prefill: true,
             continues: Continues::Exact,
+            calls: 1,
         }
     }
 }

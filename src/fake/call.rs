@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::answer::pieces;
+use super::calls::ToolCall;
 use super::question::Delivery;
 use super::tongue::Tongue;
 
@@ -18,6 +19,9 @@ pub(super) struct Call<'a> {
     /// What the usage counts.
     pub text: &'a str,
     pub content: Content<'a>,
+    /// Calls of tools after the one in the content. They are told whole, once
+    /// that one is complete.
+    pub more_calls: &'a [ToolCall],
     pub finish: Finish,
     pub prompt_tokens: usize,
     pub include_usage: bool,
@@ -28,6 +32,25 @@ pub(super) struct Call<'a> {
 impl Call<'_> {
     pub fn completion_tokens(&self) -> usize {
         pieces(self.text).count()
+    }
+
+    /// The id of the call of a tool at this place, for dialects that have ids.
+    pub fn tool_id(&self, prefix: &str, place: usize) -> String {
+        match place {
+            0 => format!("{prefix}_{}", self.number),
+            place => format!("{prefix}_{}_{place}", self.number),
+        }
+    }
+
+    /// All calls of tools, if the answer ends with them.
+    pub fn tool_calls(&self) -> impl Iterator<Item = (&str, &str)> {
+        let first = match self.content {
+            Content::Tool { name, arguments } => Some((name, arguments)),
+            Content::Text(_) | Content::Refusal(_) => None,
+        };
+        let more = if self.finish == Finish::ToolCalls { self.more_calls } else { &[] };
+        let more = more.iter().map(|call| (call.name.as_str(), call.arguments.as_str()));
+        first.into_iter().chain(more)
     }
 }
 

@@ -77,6 +77,7 @@ pub const FAULTS: &[(&str, &str, &str)] = &[
     ("words", "60", "setting: words in a healthy answer"),
     ("chunk-delay", "20ms", "setting: the wait between chunks"),
     ("latency", "50ms~20ms", "setting: the wait before the headers, and its jitter"),
+    ("calls", "1", "setting: calls in an answer that calls tools"),
     ("prefill", "on|off", "setting: whether an assistant message at the end is continued"),
     ("continues", "exact|restart|overlap", "setting: how an answer is continued"),
 ];
@@ -87,6 +88,7 @@ const AFTER: &str = "after=3";
 const DEFAULT_ERROR_BYTES: usize = 10_000_000;
 const DEFAULT_HEADER_BYTES: usize = 256 * 1024;
 const MAX_WORDS: usize = 100_000;
+const MAX_CALLS: usize = 100;
 
 /// A behaviour that cannot be understood; the text lists what can be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -165,6 +167,7 @@ impl Behaviour {
             "words" => self.words = bounded(number(value()?)?, MAX_WORDS)?,
             "chunk-delay" => self.chunk_delay = duration(value()?)?,
             "latency" => self.latency = latency(value()?)?,
+            "calls" => self.calls = bounded(number(value()?)?, MAX_CALLS)?.max(1),
             "prefill" => self.prefill = on_or_off(value()?)?,
             "continues" => self.continues = continues(value()?)?,
             _ => return Ok(false),

@@ -56,6 +56,7 @@ mod answer;
 mod anthropic;
 mod behaviour;
 mod call;
+mod calls;
 mod connection;
 mod door;
 mod error_body;

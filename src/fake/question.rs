@@ -17,6 +17,8 @@ pub(super) struct Question<'a> {
     pub shape: Shape,
     pub tools: Vec<Tool>,
     pub choice: Choice,
+    /// Whether several tools may be called at once.
+    pub parallel: bool,
     /// At most so many words.
     pub token_limit: Option<u64>,
     pub include_usage: bool,

@@ -4,14 +4,13 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::json;
-
-use super::answer::{fitting, limited};
+use super::answer::limited;
 use super::behaviour::{
     Behaviour, BodyFault, Bulk, ConnectionFault, ContentFault, Fault, Rejection, RejectionKind,
     SlowFault,
 };
 use super::call::{Call, Content, Finish};
+use super::calls::{ToolCall, tool_calls};
 use super::error_body::{Blame, ErrorBody};
 use super::question::{Delivery, Question, Saying};
 use super::route::What;
@@ -202,10 +201,12 @@ fn answer(
         }
     };
     let (text, cut) = limited(text, question.token_limit);
-    let arguments = tool_arguments(question, &text, fault);
-    let (said, finish) = match (fault, &arguments) {
+    let calls = tool_calls(question, &text, behaviour, fault);
+    let (said, finish) = match (fault, calls.first()) {
         (Fault::Content(ContentFault::Refusal), _) => (Content::Refusal(REFUSAL), Finish::Refused),
-        (_, Some((name, arguments))) => (Content::Tool { name, arguments }, Finish::ToolCalls),
+        (_, Some(ToolCall { name, arguments })) => {
+            (Content::Tool { name, arguments }, Finish::ToolCalls)
+        }
         (_, None) if cut => (Content::Text(&text), Finish::Length),
         (_, None) => (Content::Text(&text), Finish::Stop),
     };
@@ -217,6 +218,7 @@ fn answer(
         created: context.now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
         text: &text,
         content: said,
+        more_calls: calls.get(1..).unwrap_or_default(),
         finish,
         prompt_tokens: question.prompt_tokens,
         include_usage: question.include_usage,
@@ -242,37 +244,6 @@ fn spoilt(text: String, fault: &Fault) -> Cow<'static, str> {
         | Fault::Body(_)
         | Fault::Stream(_)
         | Fault::Content(_) => Cow::Owned(text),
-    }
-}
-
-/// The tool that is called and its arguments, if one is: because the fault
-/// wants it, or because the request does.
-fn tool_arguments(question: &Question<'_>, text: &str, fault: &Fault) -> Option<(String, String)> {
-    let first = || question.tools.first().map_or("lookup", |tool| tool.name.as_str());
-    let query = || json!({ "query": text }).to_string();
-    let forced = question.forced_tool();
-    match fault {
-        Fault::Content(ContentFault::ToolCut { .. }) => Some((first().to_owned(), query())),
-        Fault::Content(ContentFault::ToolCalls) if !question.answers_a_tool() => {
-            Some((first().to_owned(), query()))
-        }
-        Fault::Content(ContentFault::ToolCalls | ContentFault::Empty | ContentFault::Refusal) => {
-            None
-        }
-        Fault::Content(ContentFault::WrongJson | ContentFault::WrongSchema) => {
-            forced.map(|tool| (tool.name.clone(), text.to_owned()))
-        }
-        Fault::None
-        | Fault::Connection(_)
-        | Fault::Rejection(_)
-        | Fault::Slow(_)
-        | Fault::Body(_)
-        | Fault::Stream(_)
-        | Fault::Content(
-            ContentFault::Filtered { .. }
-            | ContentFault::Length { .. }
-            | ContentFault::DoubleFinish,
-        ) => forced.map(|tool| (tool.name.clone(), fitting(&tool.schema, text))),
     }
 }
 

@@ -99,6 +99,65 @@ fn a_healthy_answer_is_the_same_text() {
     }
 }
 
+/// The way's request with two tools; `one` if it wants one call at most.
+fn with_tools(way: &Way, one: bool) -> Value {
+    let mut body = way.body.clone();
+    let schema = json!({ "type": "object" });
+    let chat = |name: &str| json!({ "type": "function", "function": { "name": name } });
+    let flat = |name: &str| json!({ "type": "function", "name": name });
+    let anthropic = |name: &str| json!({ "name": name, "input_schema": schema });
+    if way.target.contains("models") {
+        let declared = json!([{ "name": "f" }, { "name": "g" }]);
+        body["tools"] = json!([{ "functionDeclarations": declared }]);
+    } else if way.target.ends_with("messages") {
+        body["tools"] = json!([anthropic("f"), anthropic("g")]);
+        body["tool_choice"] = json!({ "type": "auto", "disable_parallel_tool_use": one });
+    } else {
+        let responses = way.target.ends_with("responses");
+        let tool = |name| if responses { flat(name) } else { chat(name) };
+        body["tools"] = json!([tool("f"), tool("g")]);
+        body["parallel_tool_calls"] = json!(!one);
+    }
+    body
+}
+
+/// The values of all members with this name, in order of appearance.
+fn named<'a>(value: &'a Value, name: &str, found: &mut Vec<&'a Value>) {
+    for (key, inner) in value.as_object().into_iter().flatten() {
+        if key == name {
+            found.push(inner);
+        }
+        named(inner, name, found);
+    }
+    for inner in value.as_array().into_iter().flatten() {
+        named(inner, name, found);
+    }
+}
+
+#[test]
+fn several_tools_may_be_called_at_once() {
+    for (streamed, one) in [(false, false), (false, true), (true, false), (true, true)] {
+        for way in ways(streamed) {
+            let body = with_tools(&way, one);
+            let told = tell(way.target, way.headers, &body, "tool-calls+calls=3+words=2");
+            let events = told.events().into_iter().map(|(_, data)| data).collect::<Vec<_>>();
+            let whole = if events.is_empty() { told.json() } else { Value::Array(events) };
+            let mut names = Vec::new();
+            named(&whole, "name", &mut names);
+            let mut names: Vec<_> = names.iter().filter_map(|name| name.as_str()).collect();
+            // In a stream of Responses each is named several times, and all again at the end.
+            names.dedup();
+            names.truncate(3);
+            let one = one && told.dialect != "gemini";
+            let expected: &[&str] = if one { &["f"] } else { &["f", "g", "f"] };
+            assert_eq!(names, expected, "{} {}", way.target, told.body);
+            let asked = answer("hi", 2);
+            let count = told.body.matches(asked.split(' ').next_back().unwrap()).count();
+            assert!(count >= expected.len(), "{} {}", way.target, told.body);
+        }
+    }
+}
+
 /// How an answer ends, which is not a matter of dialects.
 fn ending(told: &Told) -> (bool, &'static str) {
     let end = match &told.end {

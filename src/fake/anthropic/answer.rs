@@ -18,14 +18,15 @@ pub(in super::super) fn put_whole(out: &mut Vec<u8>, call: &Call<'_>) {
             put_json(out, text);
             out.push(b'}');
         }
-        Content::Tool { name, arguments } => {
-            put(
-                out,
-                format_args!("{{\"type\":\"tool_use\",\"id\":\"{}\",\"name\":", tool_id(call)),
-            );
-            put_json(out, name);
-            // As they are: cut arguments break the body.
-            put(out, format_args!(",\"input\":{arguments}}}"));
+        Content::Tool { .. } => {
+            for (place, (name, arguments)) in call.tool_calls().enumerate() {
+                let (comma, id) = (if place > 0 { "," } else { "" }, call.tool_id("toolu", place));
+                put(out, format_args!("{comma}{{\"type\":\"tool_use\",\"id\":\"{id}\","));
+                out.extend_from_slice(b"\"name\":");
+                put_json(out, name);
+                // As they are: cut arguments break the body.
+                put(out, format_args!(",\"input\":{arguments}}}"));
+            }
         }
     }
     out.push(b']');
@@ -41,10 +42,6 @@ pub(super) fn put_identity(out: &mut Vec<u8>, call: &Call<'_>) {
     put(out, format_args!("\"id\":\"msg_{}_{}\",", id_safe(call.provider), call.number));
     out.extend_from_slice(b"\"type\":\"message\",\"role\":\"assistant\",\"model\":");
     put_json(out, call.model);
-}
-
-pub(super) fn tool_id(call: &Call<'_>) -> String {
-    format!("toolu_{}", call.number)
 }
 
 /// A provider's name may hold a dot, an id may not.

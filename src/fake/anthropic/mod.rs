@@ -88,6 +88,7 @@ fn question(body: &Map<String, Value>, delivery: Delivery) -> Question<'static> 
             }
             Some(_) | None => Choice::Free,
         },
+        parallel: field("tool_choice")["disable_parallel_tool_use"] != true,
         token_limit: field("max_tokens").as_u64(),
         include_usage: true,
     }

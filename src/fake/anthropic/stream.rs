@@ -1,12 +1,13 @@
 //! Anthropic's answers, streamed: named events, one block, `message_stop` at
 //! the end.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::call::{Call, Content, Finish};
+use super::super::calls::ToolCall;
 use super::super::script::{put, put_json};
 use super::super::stream::{Voice, Wire};
-use super::answer::{put_identity, stop, tool_id, usage};
+use super::answer::{put_identity, stop, usage};
 
 const PING: &[u8] = b"event: ping\ndata: {\"type\":\"ping\"}\n\n";
 /// More than any event takes, apart from what is said in it.
@@ -16,11 +17,36 @@ pub(in super::super) struct Blocks<'a> {
     call: &'a Call<'a>,
     /// Whether a block has begun and not ended.
     open: bool,
+    /// Its place, or that of the last one.
+    index: usize,
+    /// Calls of tools that are still to be told.
+    more: &'a [ToolCall],
 }
 
 impl<'a> Blocks<'a> {
     pub fn new(call: &'a Call<'a>) -> Self {
-        Self { call, open: false }
+        Self { call, open: false, index: 0, more: call.more_calls }
+    }
+
+    fn open_block(&mut self, wire: &mut Wire<'_>, block: &Value) {
+        let index = self.index;
+        let start =
+            json!({ "type": "content_block_start", "index": index, "content_block": block });
+        wire.event("content_block_start", start);
+        self.open = true;
+    }
+
+    fn open_tool(&mut self, wire: &mut Wire<'_>, name: &str) {
+        let id = self.call.tool_id("toolu", self.index);
+        self.open_block(wire, &json!({ "type": "tool_use", "id": id, "name": name, "input": {} }));
+    }
+
+    fn close_block(&mut self, wire: &mut Wire<'_>) {
+        if self.open {
+            let stop = json!({ "type": "content_block_stop", "index": self.index });
+            wire.event("content_block_stop", stop);
+            self.open = false;
+        }
     }
 }
 
@@ -37,18 +63,16 @@ impl Voice for Blocks<'_> {
     }
 
     fn open_content(&mut self, wire: &mut Wire<'_>) {
-        let block = match self.call.content {
-            Content::Text(_) | Content::Refusal(_) => json!({ "type": "text", "text": "" }),
-            Content::Tool { name, .. } => {
-                json!({ "type": "tool_use", "id": tool_id(self.call), "name": name, "input": {} })
+        match self.call.content {
+            Content::Text(_) | Content::Refusal(_) => {
+                self.open_block(wire, &json!({ "type": "text", "text": "" }));
+                wire.raw(PING);
             }
-        };
-        let start = json!({ "type": "content_block_start", "index": 0, "content_block": block });
-        wire.event("content_block_start", start);
-        wire.raw(PING);
-        self.open = true;
-        if self.call.content.is_tool() {
-            self.piece(wire, "");
+            Content::Tool { name, .. } => {
+                self.open_tool(wire, name);
+                wire.raw(PING);
+                self.piece(wire, "");
+            }
         }
     }
 
@@ -61,16 +85,22 @@ impl Voice for Blocks<'_> {
         out.extend_from_slice(
             b"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",",
         );
-        put(out, format_args!("\"index\":0,\"delta\":{{\"type\":\"{kind}\",\"{member}\":"));
+        put(out, format_args!("\"index\":{},", self.index));
+        put(out, format_args!("\"delta\":{{\"type\":\"{kind}\",\"{member}\":"));
         put_json(out, piece);
         out.extend_from_slice(b"}}\n\n");
         wire.send();
     }
 
     fn finish(&mut self, wire: &mut Wire<'_>, finish: Finish) {
-        if self.open {
-            wire.event("content_block_stop", json!({ "type": "content_block_stop", "index": 0 }));
-            self.open = false;
+        self.close_block(wire);
+        if finish == Finish::ToolCalls {
+            for more in std::mem::take(&mut self.more) {
+                self.index += 1;
+                self.open_tool(wire, &more.name);
+                self.piece(wire, &more.arguments);
+                self.close_block(wire);
+            }
         }
         let usage = usage(self.call, self.call.completion_tokens());
         let delta = json!({ "type": "message_delta", "delta": stop(finish), "usage": usage });

@@ -14,11 +14,7 @@ pub(in super::super) fn put_whole(out: &mut Vec<u8>, call: &Call<'_>) {
     match call.content {
         Content::Text("") => {}
         Content::Text(text) | Content::Refusal(text) => put_text(&mut parts, text),
-        Content::Tool { name, arguments } => {
-            if let Some(part) = function_call(name, arguments) {
-                put(&mut parts, format_args!("{part}"));
-            }
-        }
+        Content::Tool { .. } => put_calls(&mut parts, call, call.content.text()),
     }
     let finish = finish_reason(call, call.finish, call.content.text());
     put_response(out, call, &parts, Some(finish), call.completion_tokens());
@@ -82,9 +78,24 @@ pub(super) fn finish_reason(call: &Call<'_>, finish: Finish, said: &str) -> &'st
     }
 }
 
+/// Parts with all calls, if the arguments of the first, which are these, are an
+/// object. The first part of a step is the one that is signed.
+pub(super) fn put_calls(out: &mut Vec<u8>, call: &Call<'_>, arguments: &str) {
+    for (place, (name, own)) in call.tool_calls().enumerate() {
+        let arguments = if place == 0 { arguments } else { own };
+        let Some(mut part) = function_call(name, arguments) else { return };
+        if place == 0 {
+            part["thoughtSignature"] = SIGNATURE.into();
+        } else {
+            out.push(b',');
+        }
+        put(out, format_args!("{part}"));
+    }
+}
+
 /// A part with a call, if the arguments are an object.
-pub(super) fn function_call(name: &str, arguments: &str) -> Option<Value> {
+fn function_call(name: &str, arguments: &str) -> Option<Value> {
     let args: Value = serde_json::from_str(arguments).ok().filter(Value::is_object)?;
     let call = json!({ "name": name, "args": args });
-    Some(json!({ "functionCall": call, "thoughtSignature": SIGNATURE }))
+    Some(json!({ "functionCall": call }))
 }

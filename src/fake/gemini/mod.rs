@@ -160,6 +160,7 @@ fn question(body: &Value, delivery: Delivery) -> Question<'static> {
             }
             Some(_) | None => Choice::Free,
         },
+        parallel: true,
         token_limit: config["maxOutputTokens"].as_u64(),
         include_usage: true,
     }

@@ -6,7 +6,7 @@ use super::super::call::{Call, Content, Finish};
 use super::super::question::Delivery;
 use super::super::script::{put, put_json};
 use super::super::stream::{Voice, Wire};
-use super::answer::{finish_reason, function_call, put_response, put_text};
+use super::answer::{finish_reason, put_calls, put_response, put_text};
 
 /// More than any event takes, apart from what is said in it.
 const EVENT_BYTES: usize = 1024;
@@ -95,13 +95,11 @@ impl Voice for Snapshots<'_> {
     fn finish(&mut self, wire: &mut Wire<'_>, finish: Finish) {
         let mut parts = Vec::new();
         let mut reason = finish_reason(self.call, finish, "{}");
-        if let Content::Tool { name, .. } = self.call.content
-            && !self.arguments.is_empty()
-        {
+        if !self.arguments.is_empty() {
             let arguments = std::mem::take(&mut self.arguments);
             reason = finish_reason(self.call, finish, &arguments);
-            if let Some(part) = function_call(name, &arguments) {
-                put(&mut parts, format_args!("{part}"));
+            put_calls(&mut parts, self.call, &arguments);
+            if !parts.is_empty() {
                 self.response(wire, &parts, None);
                 parts.clear();
             }

@@ -1,6 +1,6 @@
 //! Chat Completions, whole: the JSON of an answer. Pure.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::call::{Call, Content, Finish};
 use super::super::script::{put, put_json};
@@ -42,12 +42,15 @@ pub(in super::super) fn put_whole(out: &mut Vec<u8>, call: &Call<'_>) {
             out.extend_from_slice(b"null,\"refusal\":");
             put_json(out, text);
         }
-        Content::Tool { name, arguments } => {
-            let calls = json!([{
-                "id": format!("call_{}", call.number),
-                "type": "function",
-                "function": { "name": name, "arguments": arguments },
-            }]);
+        Content::Tool { .. } => {
+            let tool = |(place, (name, arguments)): (usize, (&str, &str))| {
+                json!({
+                    "id": call.tool_id("call", place),
+                    "type": "function",
+                    "function": { "name": name, "arguments": arguments },
+                })
+            };
+            let calls: Value = call.tool_calls().enumerate().map(tool).collect();
             put(out, format_args!("null,\"tool_calls\":{calls},\"refusal\":null"));
         }
     }

@@ -43,6 +43,8 @@ struct ChatBody<'a, M> {
     tools: Option<&'a RawValue>,
     #[serde(borrow, default)]
     tool_choice: Option<&'a RawValue>,
+    #[serde(default)]
+    parallel_tool_calls: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -150,6 +152,7 @@ impl<'a, M> ChatBody<'a, M> {
             shape: shape(&format),
             tools: function_tools(&tools),
             choice: forced(&choice),
+            parallel: self.parallel_tool_calls != Some(false),
             token_limit: self.max_completion_tokens.or(self.max_tokens),
             include_usage: self
                 .stream_options

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::super::call::{Call, Content, Finish};
+use super::super::calls::ToolCall;
 use super::super::script::{put, put_json};
 use super::super::stream::{Voice, Wire};
 use super::answer::{finish_reason, put_identity, put_usage};
@@ -13,13 +14,15 @@ pub(in super::super) struct Chunks<'a> {
     prefix: Vec<u8>,
     /// Whether Azure's verdict on the prompt comes first.
     azure: bool,
+    /// Calls of tools that are still to be told.
+    more: &'a [ToolCall],
 }
 
 impl<'a> Chunks<'a> {
     pub fn new(call: &'a Call<'a>, azure: bool) -> Self {
         let mut prefix = Vec::with_capacity(256);
         put_identity(&mut prefix, call, "chat.completion.chunk");
-        Self { call, prefix, azure }
+        Self { call, prefix, azure, more: call.more_calls }
     }
 
     /// One chunk of the answer.
@@ -36,6 +39,22 @@ impl<'a> Chunks<'a> {
         }
         out.extend_from_slice(b"}]}\n\n");
         wire.send();
+    }
+
+    fn open_tool(&self, wire: &mut Wire<'_>, place: usize, name: &str) {
+        let opening = json!({ "tool_calls": [{
+            "index": place,
+            "id": self.call.tool_id("call", place),
+            "type": "function",
+            "function": { "name": name, "arguments": "" },
+        }] });
+        self.chunk(wire, &opening.to_string(), None);
+    }
+
+    fn arguments(&self, wire: &mut Wire<'_>, place: usize, fragment: &str) {
+        let function = json!({ "arguments": fragment });
+        let delta = json!({ "tool_calls": [{ "index": place, "function": function }] });
+        self.chunk(wire, &delta.to_string(), None);
     }
 
     fn begin<'w>(&self, wire: &'w mut Wire<'_>) -> &'w mut Vec<u8> {
@@ -72,13 +91,7 @@ impl Voice for Chunks<'_> {
             Content::Text(_) | Content::Refusal(_) => return,
             Content::Tool { name, .. } => name,
         };
-        let opening = json!({ "tool_calls": [{
-            "index": 0,
-            "id": format!("call_{}", self.call.number),
-            "type": "function",
-            "function": { "name": name, "arguments": "" },
-        }] });
-        self.chunk(wire, &opening.to_string(), None);
+        self.open_tool(wire, 0, name);
     }
 
     fn piece(&mut self, wire: &mut Wire<'_>, piece: &str) {
@@ -86,14 +99,18 @@ impl Voice for Chunks<'_> {
             Content::Text(_) => self.words(wire, "content", piece),
             Content::Refusal(_) => self.words(wire, "refusal", piece),
             Content::Tool { .. } => {
-                let function = json!({ "arguments": piece });
-                let delta = json!({ "tool_calls": [{ "index": 0, "function": function }] });
-                self.chunk(wire, &delta.to_string(), None);
+                self.arguments(wire, 0, piece);
             }
         }
     }
 
     fn finish(&mut self, wire: &mut Wire<'_>, finish: Finish) {
+        if finish == Finish::ToolCalls {
+            for (place, more) in std::mem::take(&mut self.more).iter().enumerate() {
+                self.open_tool(wire, place + 1, &more.name);
+                self.arguments(wire, place + 1, &more.arguments);
+            }
+        }
         self.chunk(wire, "{}", Some(finish_reason(finish)));
     }
 

@@ -8,8 +8,15 @@ use super::super::script::put;
 pub(in super::super) fn put_whole(out: &mut Vec<u8>, call: &Call<'_>) {
     let status = ended(call.finish);
     let said = call.content.text();
-    let output = if said.is_empty() { json!([]) } else { json!([item(call, status, said)]) };
-    put(out, format_args!("{}", response(call, status, call.finish, &output)));
+    let mut output: Vec<Value> = call
+        .tool_calls()
+        .enumerate()
+        .map(|(place, tool)| tool_item(call, status, place, tool))
+        .collect();
+    if output.is_empty() && !said.is_empty() {
+        output.push(item(call, status, said));
+    }
+    put(out, format_args!("{}", response(call, status, call.finish, &Value::Array(output))));
 }
 
 pub(in super::super) fn put_count(out: &mut Vec<u8>, tokens: usize) {
@@ -75,28 +82,40 @@ fn usage(call: &Call<'_>) -> Value {
     })
 }
 
-/// The id of the one item that is put out.
+/// The id of the first item that is put out.
 pub(super) fn item_id(call: &Call<'_>) -> String {
-    let prefix = if call.content.is_tool() { "fc" } else { "msg" };
-    format!("{prefix}_{}_{}", call.provider, call.number)
+    if call.content.is_tool() {
+        return tool_item_id(call, 0);
+    }
+    format!("msg_{}_{}", call.provider, call.number)
+}
+
+/// The id of the item with the call at this place.
+pub(super) fn tool_item_id(call: &Call<'_>, place: usize) -> String {
+    call.tool_id(&format!("fc_{}", call.provider), place)
+}
+
+/// The item with the call at this place: its name, and its arguments so far.
+pub(super) fn tool_item(call: &Call<'_>, status: &str, place: usize, tool: (&str, &str)) -> Value {
+    let (name, arguments) = tool;
+    json!({
+        "id": tool_item_id(call, place),
+        "type": "function_call",
+        "status": status,
+        "arguments": arguments,
+        "call_id": call.tool_id("call", place),
+        "name": name,
+    })
 }
 
 /// The item with so much of it said; an item in progress has no parts yet.
 pub(super) fn item(call: &Call<'_>, status: &str, said: &str) -> Value {
-    let id = item_id(call);
     match call.content {
-        Content::Tool { name, .. } => json!({
-            "id": id,
-            "type": "function_call",
-            "status": status,
-            "arguments": said,
-            "call_id": format!("call_{}", call.number),
-            "name": name,
-        }),
+        Content::Tool { name, .. } => tool_item(call, status, 0, (name, said)),
         Content::Text(_) | Content::Refusal(_) => {
             let parts = if status == "in_progress" { json!([]) } else { json!([part(call, said)]) };
             json!({
-                "id": id,
+                "id": item_id(call),
                 "type": "message",
                 "status": status,
                 "role": "assistant",

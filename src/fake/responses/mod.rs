@@ -54,6 +54,7 @@ fn question(body: &Value, delivery: Delivery) -> Question<'static> {
         },
         tools: body["tools"].as_array().into_iter().flatten().filter_map(tool).collect(),
         choice: forced(&body["tool_choice"]),
+        parallel: body["parallel_tool_calls"] != false,
         token_limit: body["max_output_tokens"].as_u64(),
         include_usage: true,
     }

@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use super::super::call::{Call, Content, Finish};
+use super::super::calls::ToolCall;
 use super::super::script::{put, put_json};
 use super::super::stream::{Voice, Wire};
-use super::answer::{ended, item, item_id, part, response};
+use super::answer::{ended, item, item_id, part, response, tool_item, tool_item_id};
 
 /// More than any event takes, apart from what is said in it.
 const EVENT_BYTES: usize = 2048;
@@ -18,6 +19,8 @@ pub(in super::super) struct Events<'a> {
     said: String,
     /// Whether an item has begun and not ended.
     open: bool,
+    /// Calls of tools that are still to be told.
+    more: &'a [ToolCall],
     /// The items that have ended.
     output: Vec<Value>,
     /// Why it ended, each time it did.
@@ -32,6 +35,7 @@ impl<'a> Events<'a> {
             sequence: 0,
             said: String::new(),
             open: false,
+            more: call.more_calls,
             output: Vec::new(),
             finishes: Vec::new(),
         }
@@ -97,6 +101,27 @@ impl<'a> Events<'a> {
         self.output.push(item);
         self.open = false;
     }
+
+    /// One more call, whole.
+    fn tool(&mut self, wire: &mut Wire<'_>, place: usize, tool: &ToolCall) {
+        let begun = tool_item(self.call, "in_progress", place, (&tool.name, ""));
+        let added = json!({ "output_index": place, "item": begun });
+        self.event(wire, "response.output_item.added", &added);
+        let id = tool_item_id(self.call, place);
+        let delta = json!({ "item_id": id, "output_index": place, "delta": tool.arguments });
+        self.event(wire, "response.function_call_arguments.delta", &delta);
+        let done = json!({
+            "item_id": id,
+            "output_index": place,
+            "name": tool.name,
+            "arguments": tool.arguments,
+        });
+        self.event(wire, "response.function_call_arguments.done", &done);
+        let item = tool_item(self.call, "completed", place, (&tool.name, &tool.arguments));
+        let members = json!({ "output_index": place, "item": item });
+        self.event(wire, "response.output_item.done", &members);
+        self.output.push(item);
+    }
 }
 
 impl Voice for Events<'_> {
@@ -136,6 +161,11 @@ impl Voice for Events<'_> {
     fn finish(&mut self, wire: &mut Wire<'_>, finish: Finish) {
         if self.open {
             self.close_item(wire, ended(finish));
+        }
+        if finish == Finish::ToolCalls {
+            for (place, more) in std::mem::take(&mut self.more).iter().enumerate() {
+                self.tool(wire, place + 1, more);
+            }
         }
         self.finishes.push(finish);
     }
