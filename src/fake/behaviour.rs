@@ -21,6 +21,8 @@ pub struct Behaviour {
     pub(super) continues: Continues,
     /// Calls in an answer that calls tools, unless the request wants one at most.
     pub(super) calls: usize,
+    /// Words of reasoning before an answer.
+    pub(super) thoughts: usize,
 }
 
 impl Default for Behaviour {
@@ -34,6 +36,7 @@ impl Default for Behaviour {
             prefill: true,
             continues: Continues::Exact,
             calls: 1,
+            thoughts: 0,
         }
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Call<'a> {
     /// What the usage counts.
     pub text: &'a str,
     pub content: Content<'a>,
+    /// Reasoning that is shown before the content; none if empty.
+    pub thoughts: &'a str,
     /// Calls of tools after the one in the content. They are told whole, once
     /// that one is complete.
     pub more_calls: &'a [ToolCall],
@@ -30,8 +32,13 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// Without those of the reasoning.
     pub fn completion_tokens(&self) -> usize {
         pieces(self.text).count()
+    }
+
+    pub fn thought_tokens(&self) -> usize {
+        pieces(self.thoughts).count()
     }
 
     /// The id of the call of a tool at this place, for dialects that have ids.

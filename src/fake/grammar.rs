@@ -78,6 +78,7 @@ pub const FAULTS: &[(&str, &str, &str)] = &[
     ("chunk-delay", "20ms", "setting: the wait between chunks"),
     ("latency", "50ms~20ms", "setting: the wait before the headers, and its jitter"),
     ("calls", "1", "setting: calls in an answer that calls tools"),
+    ("thoughts", "0", "setting: words of reasoning before an answer"),
     ("prefill", "on|off", "setting: whether an assistant message at the end is continued"),
     ("continues", "exact|restart|overlap", "setting: how an answer is continued"),
 ];
@@ -168,6 +169,7 @@ impl Behaviour {
             "chunk-delay" => self.chunk_delay = duration(value()?)?,
             "latency" => self.latency = latency(value()?)?,
             "calls" => self.calls = bounded(number(value()?)?, MAX_CALLS)?.max(1),
+            "thoughts" => self.thoughts = bounded(number(value()?)?, MAX_WORDS)?,
             "prefill" => self.prefill = on_or_off(value()?)?,
             "continues" => self.continues = continues(value()?)?,
             _ => return Ok(false),

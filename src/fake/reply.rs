@@ -210,6 +210,7 @@ fn answer(
         (_, None) if cut => (Content::Text(&text), Finish::Length),
         (_, None) => (Content::Text(&text), Finish::Stop),
     };
+    let thoughts = super::answer::answer("thoughts", behaviour.thoughts);
     let call = Call {
         tongue: asked.tongue,
         provider: context.provider,
@@ -218,6 +219,7 @@ fn answer(
         created: context.now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
         text: &text,
         content: said,
+        thoughts: &thoughts,
         more_calls: calls.get(1..).unwrap_or_default(),
         finish,
         prompt_tokens: question.prompt_tokens,

@@ -18,6 +18,8 @@ const JSON: &str = "application/json; charset=UTF-8";
 pub(super) trait Voice {
     /// What comes before any content.
     fn start(&mut self, wire: &mut Wire<'_>);
+    /// The reasoning, which there is, whole.
+    fn think(&mut self, wire: &mut Wire<'_>);
     /// What opens the content, before its first piece.
     fn open_content(&mut self, wire: &mut Wire<'_>);
     /// One piece of the content: the pieces are said in order, without gaps.
@@ -178,7 +180,7 @@ pub(super) fn odd(script: &mut Script, call: &Call<'_>, fault: ContentFault) {
 pub(super) fn short(script: &mut Script, call: &Call<'_>) {
     let count = pieces(call.content.text()).count() / 2;
     let voice = call.tongue.voice(call);
-    let announced = voice.more_than(count);
+    let announced = voice.more_than(count + call.thought_tokens());
     let mut stream = Stream { wire: Wire { script, framed: false }, call, voice };
     stream.wire.script.head(200, content_type(call), Framing::Length(announced));
     stream.cut(count, End::Close);
@@ -226,6 +228,9 @@ impl<'a> Stream<'a> {
 
     /// The first pieces of the content.
     fn say(&mut self, count: usize) {
+        if !self.call.thoughts.is_empty() {
+            self.voice.think(&mut self.wire);
+        }
         self.voice.open_content(&mut self.wire);
         let content = self.call.content;
         for (at, piece) in pieces(content.text()).take(count).enumerate() {

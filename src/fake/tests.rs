@@ -158,6 +158,30 @@ fn several_tools_may_be_called_at_once() {
     }
 }
 
+#[test]
+fn reasoning_may_come_before_the_answer() {
+    for streamed in [false, true] {
+        for way in ways(streamed) {
+            let told = way.ask("thoughts=2+words=2");
+            let thoughts = answer("thoughts", 2);
+            let (first, second) = thoughts.split_once(' ').unwrap();
+            let at = |word: &str| told.body.find(word).unwrap_or_else(|| panic!("{}", told.body));
+            assert!(at(first) < at(second), "{}", way.target);
+            assert!(at(second) < at(answer("hi", 1).as_str()), "{} {}", way.target, told.body);
+            let events: Vec<_> = told.events().into_iter().map(|(_, data)| data).collect();
+            let whole = if events.is_empty() { told.json() } else { Value::Array(events) };
+            let mut tokens = Vec::new();
+            for name in ["reasoning_tokens", "thinking_tokens", "thoughtsTokenCount"] {
+                named(&whole, name, &mut tokens);
+            }
+            let counted = tokens.iter().all(|tokens| **tokens == 2);
+            // A stream of Chat Completions has its usage when asked for it.
+            let asked = !streamed || !["openai", "azure"].contains(&told.dialect);
+            assert!(counted && asked != tokens.is_empty(), "{} {}", way.target, told.body);
+        }
+    }
+}
+
 /// How an answer ends, which is not a matter of dialects.
 fn ending(told: &Told) -> (bool, &'static str) {
     let end = match &told.end {

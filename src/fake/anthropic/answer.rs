@@ -7,10 +7,19 @@ use super::super::call::{Call, Content, Finish};
 use super::super::script::{put, put_json};
 use super::super::vectors::model_names;
 
+/// What comes with a thought and must come back with it.
+pub(super) const SIGNATURE: &str = "ZmFrZS1zaWduYXR1cmU=";
+
 pub(in super::super) fn put_whole(out: &mut Vec<u8>, call: &Call<'_>) {
     out.extend_from_slice(b"{");
     put_identity(out, call);
     out.extend_from_slice(b",\"content\":[");
+    if !call.thoughts.is_empty() {
+        let block =
+            json!({ "type": "thinking", "thinking": call.thoughts, "signature": SIGNATURE });
+        let empty = call.content == Content::Text("");
+        put(out, format_args!("{block}{}", if empty { "" } else { "," }));
+    }
     match call.content {
         Content::Text("") => {}
         Content::Text(text) | Content::Refusal(text) => {
@@ -69,12 +78,16 @@ pub(super) fn stop(finish: Finish) -> Value {
 }
 
 pub(super) fn usage(call: &Call<'_>, output_tokens: usize) -> Value {
-    json!({
+    let mut usage = json!({
         "input_tokens": call.prompt_tokens,
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": 0,
-        "output_tokens": output_tokens,
-    })
+        "output_tokens": output_tokens + call.thought_tokens(),
+    });
+    if !call.thoughts.is_empty() {
+        usage["output_tokens_details"] = json!({ "thinking_tokens": call.thought_tokens() });
+    }
+    usage
 }
 
 pub(in super::super) fn put_count(out: &mut Vec<u8>, tokens: usize) {

@@ -3,11 +3,12 @@
 
 use serde_json::{Value, json};
 
+use super::super::answer::pieces;
 use super::super::call::{Call, Content, Finish};
 use super::super::calls::ToolCall;
 use super::super::script::{put, put_json};
 use super::super::stream::{Voice, Wire};
-use super::answer::{put_identity, stop, usage};
+use super::answer::{SIGNATURE, put_identity, stop, usage};
 
 const PING: &[u8] = b"event: ping\ndata: {\"type\":\"ping\"}\n\n";
 /// More than any event takes, apart from what is said in it.
@@ -41,6 +42,18 @@ impl<'a> Blocks<'a> {
         self.open_block(wire, &json!({ "type": "tool_use", "id": id, "name": name, "input": {} }));
     }
 
+    fn delta(&self, wire: &mut Wire<'_>, kind: &str, member: &str, text: &str) {
+        let out = wire.begin();
+        out.extend_from_slice(
+            b"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",",
+        );
+        put(out, format_args!("\"index\":{},", self.index));
+        put(out, format_args!("\"delta\":{{\"type\":\"{kind}\",\"{member}\":"));
+        put_json(out, text);
+        out.extend_from_slice(b"}}\n\n");
+        wire.send();
+    }
+
     fn close_block(&mut self, wire: &mut Wire<'_>) {
         if self.open {
             let stop = json!({ "type": "content_block_stop", "index": self.index });
@@ -62,6 +75,16 @@ impl Voice for Blocks<'_> {
         wire.send();
     }
 
+    fn think(&mut self, wire: &mut Wire<'_>) {
+        self.open_block(wire, &json!({ "type": "thinking", "thinking": "", "signature": "" }));
+        for piece in pieces(self.call.thoughts) {
+            self.delta(wire, "thinking_delta", "thinking", piece);
+        }
+        self.delta(wire, "signature_delta", "signature", SIGNATURE);
+        self.close_block(wire);
+        self.index += 1;
+    }
+
     fn open_content(&mut self, wire: &mut Wire<'_>) {
         match self.call.content {
             Content::Text(_) | Content::Refusal(_) => {
@@ -81,15 +104,7 @@ impl Voice for Blocks<'_> {
             Content::Text(_) | Content::Refusal(_) => ("text_delta", "text"),
             Content::Tool { .. } => ("input_json_delta", "partial_json"),
         };
-        let out = wire.begin();
-        out.extend_from_slice(
-            b"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",",
-        );
-        put(out, format_args!("\"index\":{},", self.index));
-        put(out, format_args!("\"delta\":{{\"type\":\"{kind}\",\"{member}\":"));
-        put_json(out, piece);
-        out.extend_from_slice(b"}}\n\n");
-        wire.send();
+        self.delta(wire, kind, member, piece);
     }
 
     fn finish(&mut self, wire: &mut Wire<'_>, finish: Finish) {

@@ -11,6 +11,12 @@ const SIGNATURE: &str = "ZmFrZS10aG91Z2h0LXNpZ25hdHVyZQ==";
 
 pub(in super::super) fn put_whole(out: &mut Vec<u8>, call: &Call<'_>) {
     let mut parts = Vec::new();
+    if !call.thoughts.is_empty() {
+        put_thought(&mut parts, call.thoughts);
+        if call.content != Content::Text("") {
+            parts.push(b',');
+        }
+    }
     match call.content {
         Content::Text("") => {}
         Content::Text(text) | Content::Refusal(text) => put_text(&mut parts, text),
@@ -25,6 +31,13 @@ pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(b"{\"text\":");
     put_json(out, text);
     out.push(b'}');
+}
+
+/// A part with reasoning.
+pub(super) fn put_thought(out: &mut Vec<u8>, text: &str) {
+    put_text(out, text);
+    out.pop();
+    out.extend_from_slice(b",\"thought\":true}");
 }
 
 /// A response with these parts, after so many tokens.
@@ -55,8 +68,12 @@ pub(super) fn put_response(
             out.extend_from_slice(b",\"finishMessage\":\"Malformed function call\"");
         }
     }
-    let (prompt, total) = (call.prompt_tokens, call.prompt_tokens + tokens);
+    let thoughts = call.thought_tokens();
+    let (prompt, total) = (call.prompt_tokens, call.prompt_tokens + tokens + thoughts);
     put(out, format_args!(",\"index\":0}}],\"usageMetadata\":{{\"promptTokenCount\":{prompt},"));
+    if thoughts > 0 {
+        put(out, format_args!("\"thoughtsTokenCount\":{thoughts},"));
+    }
     put(out, format_args!("\"candidatesTokenCount\":{tokens},\"totalTokenCount\":{total}}},"));
     out.extend_from_slice(b"\"modelVersion\":");
     put_json(out, call.model);

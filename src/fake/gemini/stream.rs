@@ -2,11 +2,12 @@
 //! events without names or as the elements of an array. There is no terminator
 //! but the end of the array.
 
+use super::super::answer::pieces;
 use super::super::call::{Call, Content, Finish};
 use super::super::question::Delivery;
 use super::super::script::{put, put_json};
 use super::super::stream::{Voice, Wire};
-use super::answer::{finish_reason, put_calls, put_response, put_text};
+use super::answer::{finish_reason, put_calls, put_response, put_text, put_thought};
 
 /// More than any event takes, apart from what is said in it.
 const EVENT_BYTES: usize = 1024;
@@ -62,6 +63,14 @@ impl<'a> Snapshots<'a> {
 
 impl Voice for Snapshots<'_> {
     fn start(&mut self, _wire: &mut Wire<'_>) {}
+
+    fn think(&mut self, wire: &mut Wire<'_>) {
+        for piece in pieces(self.call.thoughts) {
+            let mut part = Vec::new();
+            put_thought(&mut part, piece);
+            self.response(wire, &part, None);
+        }
+    }
 
     fn open_content(&mut self, _wire: &mut Wire<'_>) {}
 

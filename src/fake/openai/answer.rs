@@ -14,8 +14,13 @@ pub(super) fn put_identity(out: &mut Vec<u8>, call: &Call<'_>, object: &str) {
 }
 
 pub(super) fn put_usage(out: &mut Vec<u8>, call: &Call<'_>) {
-    let (prompt, completion) = (call.prompt_tokens, call.completion_tokens());
+    let thoughts = call.thought_tokens();
+    let (prompt, completion) = (call.prompt_tokens, call.completion_tokens() + thoughts);
     put(out, format_args!("{{\"prompt_tokens\":{prompt},\"completion_tokens\":{completion},"));
+    if thoughts > 0 {
+        let details = format_args!("{{\"reasoning_tokens\":{thoughts}}}");
+        put(out, format_args!("\"completion_tokens_details\":{details},"));
+    }
     put(out, format_args!("\"total_tokens\":{}}}", prompt + completion));
 }
 
@@ -30,9 +35,13 @@ pub(super) fn finish_reason(finish: Finish) -> &'static str {
 
 pub(in super::super) fn put_whole(out: &mut Vec<u8>, call: &Call<'_>) {
     put_identity(out, call, "chat.completion");
-    out.extend_from_slice(
-        b",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":",
-    );
+    out.extend_from_slice(b",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",");
+    if !call.thoughts.is_empty() {
+        out.extend_from_slice(b"\"reasoning_content\":");
+        put_json(out, call.thoughts);
+        out.push(b',');
+    }
+    out.extend_from_slice(b"\"content\":");
     match call.content {
         Content::Text(text) => {
             put_json(out, text);

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::super::answer::pieces;
 use super::super::call::{Call, Content, Finish};
 use super::super::calls::ToolCall;
 use super::super::script::{put, put_json};
@@ -84,6 +85,13 @@ impl Voice for Chunks<'_> {
             wire.send();
         }
         self.chunk(wire, r#"{"role":"assistant","content":"","refusal":null}"#, None);
+    }
+
+    /// As many servers have it, if not `OpenAI`.
+    fn think(&mut self, wire: &mut Wire<'_>) {
+        for piece in pieces(self.call.thoughts) {
+            self.words(wire, "reasoning_content", piece);
+        }
     }
 
     fn open_content(&mut self, wire: &mut Wire<'_>) {

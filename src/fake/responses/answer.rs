@@ -8,12 +8,13 @@ use super::super::script::put;
 pub(in super::super) fn put_whole(out: &mut Vec<u8>, call: &Call<'_>) {
     let status = ended(call.finish);
     let said = call.content.text();
-    let mut output: Vec<Value> = call
-        .tool_calls()
-        .enumerate()
-        .map(|(place, tool)| tool_item(call, status, place, tool))
-        .collect();
-    if output.is_empty() && !said.is_empty() {
+    let mut output = Vec::new();
+    if !call.thoughts.is_empty() {
+        output.push(reasoning(call, call.thoughts));
+    }
+    let tools = call.tool_calls().enumerate();
+    output.extend(tools.map(|(place, tool)| tool_item(call, status, place, tool)));
+    if !call.content.is_tool() && !said.is_empty() {
         output.push(item(call, status, said));
     }
     put(out, format_args!("{}", response(call, status, call.finish, &Value::Array(output))));
@@ -72,17 +73,29 @@ pub(super) fn response(call: &Call<'_>, status: &str, finish: Finish, output: &V
 }
 
 fn usage(call: &Call<'_>) -> Value {
-    let (input, output) = (call.prompt_tokens, call.completion_tokens());
+    let thoughts = call.thought_tokens();
+    let (input, output) = (call.prompt_tokens, call.completion_tokens() + thoughts);
     json!({
         "input_tokens": input,
         "input_tokens_details": { "cached_tokens": 0 },
         "output_tokens": output,
-        "output_tokens_details": { "reasoning_tokens": 0 },
+        "output_tokens_details": { "reasoning_tokens": thoughts },
         "total_tokens": input + output,
     })
 }
 
-/// The id of the first item that is put out.
+pub(super) fn reasoning_id(call: &Call<'_>) -> String {
+    format!("rs_{}_{}", call.provider, call.number)
+}
+
+/// The item with so much of the reasoning; without any it is in progress.
+pub(super) fn reasoning(call: &Call<'_>, said: &str) -> Value {
+    let summary = json!([{ "type": "summary_text", "text": said }]);
+    let summary = if said.is_empty() { json!([]) } else { summary };
+    json!({ "id": reasoning_id(call), "type": "reasoning", "summary": summary })
+}
+
+/// The id of the first item after the reasoning.
 pub(super) fn item_id(call: &Call<'_>) -> String {
     if call.content.is_tool() {
         return tool_item_id(call, 0);

@@ -2,11 +2,14 @@
 
 use serde_json::{Value, json};
 
+use super::super::answer::pieces;
 use super::super::call::{Call, Content, Finish};
 use super::super::calls::ToolCall;
 use super::super::script::{put, put_json};
 use super::super::stream::{Voice, Wire};
-use super::answer::{ended, item, item_id, part, response, tool_item, tool_item_id};
+use super::answer::{
+    ended, item, item_id, part, reasoning, reasoning_id, response, tool_item, tool_item_id,
+};
 
 /// More than any event takes, apart from what is said in it.
 const EVENT_BYTES: usize = 2048;
@@ -77,7 +80,7 @@ impl<'a> Events<'a> {
     fn close_item(&mut self, wire: &mut Wire<'_>, status: &str) {
         let (id, said) = (self.item_id.clone(), std::mem::take(&mut self.said));
         let name = format!("{}.done", self.family());
-        let place = json!({ "item_id": id, "output_index": 0 });
+        let place = json!({ "item_id": id, "output_index": self.output.len() });
         let within = |more: Value| {
             let mut members = place.clone();
             for (name, value) in more.as_object().into_iter().flatten() {
@@ -96,7 +99,7 @@ impl<'a> Events<'a> {
             self.event(wire, "response.content_part.done", &within(part));
         }
         let item = item(self.call, status, &said);
-        let members = json!({ "output_index": 0, "item": item });
+        let members = json!({ "output_index": self.output.len(), "item": item });
         self.event(wire, "response.output_item.done", &members);
         self.output.push(item);
         self.open = false;
@@ -105,20 +108,21 @@ impl<'a> Events<'a> {
     /// One more call, whole.
     fn tool(&mut self, wire: &mut Wire<'_>, place: usize, tool: &ToolCall) {
         let begun = tool_item(self.call, "in_progress", place, (&tool.name, ""));
-        let added = json!({ "output_index": place, "item": begun });
+        let added = json!({ "output_index": self.output.len(), "item": begun });
         self.event(wire, "response.output_item.added", &added);
         let id = tool_item_id(self.call, place);
-        let delta = json!({ "item_id": id, "output_index": place, "delta": tool.arguments });
+        let delta =
+            json!({ "item_id": id, "output_index": self.output.len(), "delta": tool.arguments });
         self.event(wire, "response.function_call_arguments.delta", &delta);
         let done = json!({
             "item_id": id,
-            "output_index": place,
+            "output_index": self.output.len(),
             "name": tool.name,
             "arguments": tool.arguments,
         });
         self.event(wire, "response.function_call_arguments.done", &done);
         let item = tool_item(self.call, "completed", place, (&tool.name, &tool.arguments));
-        let members = json!({ "output_index": place, "item": item });
+        let members = json!({ "output_index": self.output.len(), "item": item });
         self.event(wire, "response.output_item.done", &members);
         self.output.push(item);
     }
@@ -130,14 +134,40 @@ impl Voice for Events<'_> {
         self.lifecycle(wire, "response.in_progress");
     }
 
+    fn think(&mut self, wire: &mut Wire<'_>) {
+        let (call, id) = (self.call, reasoning_id(self.call));
+        let added = json!({ "output_index": 0, "item": reasoning(call, "") });
+        self.event(wire, "response.output_item.added", &added);
+        let mut members = json!({ "item_id": id, "output_index": 0, "summary_index": 0 });
+        let with = |members: &mut Value, name: &str, value: Value| {
+            members[name] = value;
+            members.clone()
+        };
+        let part = |text: &str| json!({ "type": "summary_text", "text": text });
+        let begun = with(&mut members.clone(), "part", part(""));
+        self.event(wire, "response.reasoning_summary_part.added", &begun);
+        for piece in pieces(call.thoughts) {
+            let delta = with(&mut members.clone(), "delta", piece.into());
+            self.event(wire, "response.reasoning_summary_text.delta", &delta);
+        }
+        let done = with(&mut members.clone(), "text", call.thoughts.into());
+        self.event(wire, "response.reasoning_summary_text.done", &done);
+        let done = with(&mut members, "part", part(call.thoughts));
+        self.event(wire, "response.reasoning_summary_part.done", &done);
+        let item = reasoning(call, call.thoughts);
+        let done = json!({ "output_index": 0, "item": item });
+        self.event(wire, "response.output_item.done", &done);
+        self.output.push(item);
+    }
+
     fn open_content(&mut self, wire: &mut Wire<'_>) {
         self.open = true;
-        let added = json!({ "output_index": 0, "item": item(self.call, "in_progress", "") });
+        let added = json!({ "output_index": self.output.len(), "item": item(self.call, "in_progress", "") });
         self.event(wire, "response.output_item.added", &added);
         if !self.call.content.is_tool() {
             let members = json!({
                 "item_id": self.item_id,
-                "output_index": 0,
+                "output_index": self.output.len(),
                 "content_index": 0,
                 "part": part(self.call, ""),
             });
@@ -152,7 +182,7 @@ impl Voice for Events<'_> {
         let out = wire.begin();
         put(out, format_args!("event: {family}.delta\ndata: {{\"type\":\"{family}.delta\","));
         put(out, format_args!("\"sequence_number\":{sequence},\"item_id\":\"{}\",", self.item_id));
-        put(out, format_args!("\"output_index\":0,{index}\"delta\":"));
+        put(out, format_args!("\"output_index\":{},{index}\"delta\":", self.output.len()));
         put_json(out, piece);
         out.extend_from_slice(b"}\n\n");
         wire.send();
