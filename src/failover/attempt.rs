@@ -68,8 +68,9 @@ pub enum Outcome {
     TimedOut { phase: Phase },
     /// The answer was rejected by the policy.
     Rejected { reason: String },
-    /// The request cannot be put to this target at all.
-    Unsupported { detail: String },
+    /// The request cannot be put to this target at all: nothing was sent.
+    /// `field` is what of the client's request is at fault.
+    Unsupported { field: String, detail: String },
     /// Ended by us: another attempt won, or the client left.
     Cancelled,
 }

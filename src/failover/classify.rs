@@ -193,7 +193,14 @@ pub fn failure(outcome: &Outcome, phase: Phase) -> Option<Failure> {
         }
         Outcome::TimedOut { phase } => plain(FailureClass::Timeout, *phase, timeout_text(*phase)),
         Outcome::Rejected { reason } => plain(FailureClass::InvalidOutput, phase, reason),
-        Outcome::Unsupported { detail } => plain(FailureClass::Unsupported, phase, detail),
+        Outcome::Unsupported { field, detail } => Some(Failure {
+            phase,
+            class: FailureClass::Unsupported,
+            status: None,
+            code: field.clone(),
+            message: detail.clone(),
+            retry_after: None,
+        }),
         Outcome::Cancelled => plain(FailureClass::Cancelled, phase, "cancelled by the gateway"),
     }
 }

@@ -18,6 +18,8 @@ pub struct Refusal {
     pub status: u16,
     pub code: String,
     pub message: String,
+    /// The field of the client's request that no target could be asked.
+    pub param: Option<String>,
     pub retry_after: Option<Duration>,
     pub cause: Cause,
 }
@@ -92,6 +94,13 @@ pub fn common_class<'a>(failures: impl Iterator<Item = &'a Failure> + Clone) -> 
     general.or_else(|| failures.map(|f| f.class).last()).unwrap_or(FailureClass::Unknown)
 }
 
+/// The field because of which an attempt was never sent.
+#[must_use]
+pub fn unsent_field(failure: &Failure) -> Option<String> {
+    let unsent = failure.class == FailureClass::Unsupported && failure.status.is_none();
+    (unsent && !failure.code.is_empty()).then(|| failure.code.clone())
+}
+
 /// A provider's status when a surfaced failure has none of its own.
 #[must_use]
 pub fn surfaced(attempt: AttemptId, failure: &Failure) -> Refusal {
@@ -101,10 +110,13 @@ pub fn surfaced(attempt: AttemptId, failure: &Failure) -> Refusal {
         Some(given) if (400..600).contains(&given) && !own_fault => given,
         Some(_) | None => status,
     };
+    let param = unsent_field(failure);
+    let own_code = param.is_some() || failure.code.is_empty();
     Refusal {
         status,
-        code: if failure.code.is_empty() { code.to_owned() } else { failure.code.clone() },
+        code: if own_code { code.to_owned() } else { failure.code.clone() },
         message: failure.message.clone(),
+        param,
         retry_after: failure.retry_after.map(|length| length.min(LONGEST_RETRY_AFTER)),
         cause: Cause::Surfaced(attempt),
     }

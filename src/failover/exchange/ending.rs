@@ -237,7 +237,8 @@ impl Exchange {
         };
         let PolicyRefusal { status, code, message, retry_after } = said;
         let retry_after = retry_after.map(|l| l.clamp(SHORTEST_RETRY_AFTER, LONGEST_RETRY_AFTER));
-        self.refuse(Refusal { status, code, message, retry_after, cause }, now);
+        let param = None;
+        self.refuse(Refusal { status, code, message, param, retry_after, cause }, now);
     }
 
     pub(super) fn surface(&mut self, id: AttemptId, now: Timestamp) {
@@ -263,8 +264,11 @@ impl Exchange {
         // What is wrong with the request does not pass by waiting.
         let may_pass = status == 429 || status >= 500;
         let retry_after = may_pass.then(|| self.soonest_recovery(now));
+        let mut failures = self.attempts.iter().filter_map(super::Attempt::own_failure);
+        let param = failures.find_map(refusal::unsent_field);
+        let param = param.filter(|_| class == FailureClass::Unsupported);
         let code = code.to_owned();
-        self.refuse(Refusal { status, code, message, retry_after, cause }, now);
+        self.refuse(Refusal { status, code, message, param, retry_after, cause }, now);
     }
 
     fn ending(&self, cause: Cause) -> String {

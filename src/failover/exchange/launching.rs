@@ -16,7 +16,9 @@ const EXEMPTION: Duration = Duration::from_secs(1);
 
 impl Exchange {
     pub(super) fn attempts_left(&self) -> u32 {
-        let used = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX);
+        // What could not be asked of a target at all cost nothing.
+        let sent = self.attempts.iter().filter(|attempt| !attempt.unsent).count();
+        let used = u32::try_from(sent).unwrap_or(u32::MAX);
         self.route.rules.attempts.saturating_sub(used)
     }
 
@@ -143,6 +145,7 @@ impl Exchange {
             continues,
             exempt_until: None,
             checked: false,
+            unsent: false,
             state: AttemptState::Running,
             pass: Some(pass),
         });

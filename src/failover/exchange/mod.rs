@@ -150,6 +150,8 @@ struct Attempt {
     exempt_until: Option<Timestamp>,
     /// The held beginning was asked about.
     checked: bool,
+    /// The request could not be put to the target.
+    unsent: bool,
     state: AttemptState,
     pass: Option<Pass>,
 }
@@ -350,6 +352,7 @@ impl Exchange {
             let longest = self.route.rules.cooldown_max;
             reply.retry_after = reply.retry_after.map(|asked| asked.min(longest));
         }
+        attempt.unsent = matches!(outcome, Outcome::Unsupported { .. });
         let completed = outcome == Outcome::Completed;
         attempt.state = AttemptState::Ended { outcome, at: now };
         if completed {

@@ -222,7 +222,13 @@ impl Driver {
         let endpoint = &self.route.endpoints[candidate.index()];
         let (upstream, refused) = match body {
             Ok(body) => (Some(Attempt::new(endpoint, expect, &self.forwarded, body)), None),
-            Err(bad) => (None, Some(Outcome::Unsupported { detail: bad.message })),
+            Err(bad) => (
+                None,
+                Some(Outcome::Unsupported {
+                    field: bad.param.unwrap_or("body").to_owned(),
+                    detail: bad.message,
+                }),
+            ),
         };
         let now = self.shared.clock.now();
         self.attempts.push(Running::new(candidate, continues, upstream, now));

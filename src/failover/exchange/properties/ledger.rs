@@ -6,7 +6,7 @@ use crate::failover::call::{AttemptId, CandidateId};
 use crate::failover::consult::{Answer, Opinion, Question};
 use crate::failover::exchange::script::is_last;
 use crate::failover::exchange::{Action, Delivery, Event, Exchange, Route, Start};
-use crate::failover::{Call, Note, Timestamp};
+use crate::failover::{Call, Note, Outcome, Timestamp};
 
 /// No call may ask more than this, whatever its policy answers.
 const MOST_QUESTIONS: u32 = 256;
@@ -28,11 +28,14 @@ pub(super) struct Watched {
 
 /// What was said of an attempt.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each with a name")]
 struct Tracked {
     candidate: CandidateId,
     continues: bool,
     /// Neither aborted nor reported as ended.
     running: bool,
+    /// Its request could not be put to the target, which costs no attempt.
+    unsent: bool,
     /// A note of its start, and of its end.
     noted: (bool, bool),
     delivered: bool,
@@ -93,8 +96,10 @@ impl Watched {
             Event::Answered(answer) => {
                 self.answered |= self.asked.as_ref().is_some_and(|q| q.number == answer.number);
             }
-            Event::Ended(id, _) => {
+            Event::Ended(id, outcome) => {
                 if let Some(attempt) = self.attempts.get_mut(id.index()) {
+                    attempt.unsent |=
+                        attempt.running && matches!(outcome, Outcome::Unsupported { .. });
                     attempt.running = false;
                 }
             }
@@ -149,12 +154,14 @@ impl Watched {
             candidate: start.candidate,
             continues: start.continues,
             running: true,
+            unsent: false,
             noted: (true, false),
             delivered: false,
         });
         let there = self.attempts.iter().filter(|a| a.candidate == start.candidate).count();
         let rules = &self.route.rules;
-        assert!(self.attempts.len() <= rules.attempts as usize, "too many attempts");
+        let sent = self.attempts.iter().filter(|attempt| !attempt.unsent).count();
+        assert!(sent <= rules.attempts as usize, "too many attempts");
         assert!(there <= rules.attempts_per_target as usize, "too many attempts at one target");
     }
 

@@ -220,7 +220,7 @@ fn outcome(words: &[&str]) -> Outcome {
         ["cut"] => Outcome::Cut { detail },
         ["malformed"] => Outcome::Malformed { detail },
         ["no-answer"] => Outcome::NotAnAnswer { detail },
-        ["unsupported"] => Outcome::Unsupported { detail },
+        ["unsupported"] => Outcome::Unsupported { field: "n".to_owned(), detail },
         [status, rest @ ..] => Outcome::Error(reply(status.parse().expect("a status"), rest)),
         [] => panic!("what happened?"),
     }

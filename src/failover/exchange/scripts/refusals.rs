@@ -55,6 +55,18 @@ fn of_several_kinds_the_last_that_may_pass_is_named() {
 }
 
 #[test]
+fn what_cannot_be_asked_costs_no_attempt() {
+    check(
+        "a b c | attempts=1",
+        "0ms begin          -> start a1
+        0ms a1 unsupported -> start b2
+        0ms b2 unsupported -> start c3
+        0ms c3 503         -> refuse 503 server_is_overloaded exhausted after=1s",
+    );
+    check_all_fail(["unsupported"; 2], "400 unsupported_by_fallback surfaced");
+}
+
+#[test]
 fn attempts_that_we_ended_do_not_speak() {
     check(
         "a(hedges=1) b(hedges=1) | rescue=error",
