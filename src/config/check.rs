@@ -89,7 +89,7 @@ fn target_line(target: &Target) -> String {
     let facts = &target.facts;
     let mut line = format!(
         "  {} {} weight {} at {}",
-        facts.priority, facts.target, facts.weight, target.provider.base_url
+        facts.priority, facts.target, facts.weight, target.provider.site.base_url
     );
     let limit = match target.rules.concurrency {
         Concurrency::Unlimited => String::new(),

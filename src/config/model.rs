@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::problem::Problem;
-use crate::dialect::Dialect;
+use crate::dialect::hub::Strictness;
+use crate::dialect::{Abilities, Quirks, Site};
 use crate::failover::call::TargetFacts;
 use crate::failover::rules::{CallRules, TargetRules};
 use crate::secret::Secret;
@@ -116,9 +117,8 @@ impl Default for PolicyLimits {
 #[derive(Clone, Debug)]
 pub struct Provider {
     pub name: String,
-    pub dialect: Dialect,
-    /// http or https, without a slash at its end.
-    pub base_url: String,
+    pub site: Site,
+    pub quirks: Quirks,
     pub api_key: Option<Secret>,
     pub connect_timeout: Duration,
     /// Sent with every request: names in lower case, values that may be keys.
@@ -135,6 +135,7 @@ pub struct Route {
     pub rules: CallRules,
     /// The `policy_settings` table as JSON; `{}` if there is none.
     pub settings: String,
+    pub strictness: Strictness,
     /// In the order of the file. Never empty.
     pub targets: Vec<Target>,
 }
@@ -144,6 +145,9 @@ pub struct Route {
 pub struct Target {
     pub facts: Arc<TargetFacts>,
     pub provider: Arc<Provider>,
+    pub abilities: Arc<Abilities>,
+    pub system: Option<Arc<str>>,
+    pub parameters: Arc<[(String, Option<String>)]>,
     /// The same in every route that names the target.
     pub rules: TargetRules,
 }

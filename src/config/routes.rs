@@ -34,6 +34,7 @@ pub(super) fn routes(
             policy: table.or("policy", "default".to_owned(), |value| plain_name(text(value)?)),
             rules: rules::of_route(&table, defaults),
             settings: table.or("policy_settings", "{}".to_owned(), json_table),
+            strictness: crate::dialect::hub::Strictness::Normal,
             targets: targets(&table, providers, &mut limits),
         };
         table.finish();
@@ -106,6 +107,9 @@ fn target(
     Some(Target {
         facts: Arc::new(facts),
         provider: Arc::clone(declared.provider.as_ref()?),
+        abilities: Arc::new(crate::dialect::Abilities::unknown()),
+        system: None,
+        parameters: Arc::new([]),
         rules,
     })
 }

@@ -126,8 +126,13 @@ fn provider(table: &Table<'_>, name: &str, defaults: &Defaults) -> Option<Provid
     }
     Some(Provider {
         name: name.to_owned(),
-        dialect: dialect?.value,
-        base_url: base_url?.value.url,
+        site: crate::dialect::Site {
+            dialect: dialect?.value,
+            base_url: base_url?.value.url,
+            api_version: None,
+            responses: false,
+        },
+        quirks: crate::dialect::Quirks::NONE,
         api_key,
         connect_timeout,
         headers: headers.unwrap_or_default(),

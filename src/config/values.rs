@@ -9,7 +9,7 @@ use bytesize::ByteSize;
 use toml::de::{DeInteger, DeValue};
 
 use super::reader::suggestion;
-use crate::dialect::Dialect;
+use crate::dialect::ProviderDialect;
 use crate::failover::call::Features;
 use crate::failover::rules::{Hold, Rescue};
 
@@ -232,8 +232,8 @@ fn one_of<T: Copy>(value: &DeValue<'_>, words: &[(&'static str, T)]) -> Result<T
     })
 }
 
-pub(super) fn dialect(value: &DeValue<'_>) -> Result<Dialect, Fault> {
-    one_of(value, &Dialect::ALL)
+pub(super) fn dialect(value: &DeValue<'_>) -> Result<ProviderDialect, Fault> {
+    one_of(value, &ProviderDialect::ALL)
 }
 
 pub(super) fn rescue(value: &DeValue<'_>) -> Result<Rescue, Fault> {

@@ -1,141 +1,150 @@
-//! What a client of a dialect is told: errors, lists, texts of the gateway's
-//! own, and the chunks of a stream that another target continues.
+//! What a client of a dialect is told by the gateway itself: errors, lists,
+//! answers of its own.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header};
+use serde::Serialize;
 
-use super::openai::reply::{self, ChunkHead, ErrorOut};
-use super::{Dialect, Peek, edit, json, openai, sse};
-use crate::dialect::sse::Frame;
+use super::hub::{Answer, Choice, Finish, Part};
+use super::writer::{Head, Writer};
+use super::{Dialect, anthropic, gemini, openai, responses};
 
-/// The id, model and creation time that all chunks of one stream have.
-pub type Identity = ChunkHead;
+/// One attempt, as a final error tells of it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct AttemptLine<'a> {
+    pub target: &'a str,
+    /// The failure class's label.
+    pub class: &'a str,
+    pub status: Option<u16>,
+    pub ms: u64,
+}
+
+/// An error for the client, before it is put in the words of a dialect.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ErrorOut<'a> {
+    /// As `OpenAI` would have it; see [`Dialect::error_status`].
+    pub status: u16,
+    /// One of `failover::refusal::status_of`, of the gateway's own checks, or a
+    /// provider's of the same dialect.
+    pub code: &'a str,
+    pub message: &'a str,
+    /// The field at fault.
+    pub param: Option<&'a str>,
+    /// When another try makes sense.
+    pub retry_after: Option<Duration>,
+    /// The trace id.
+    pub trace: &'a str,
+    pub attempts: &'a [AttemptLine<'a>],
+}
 
 impl Dialect {
     #[must_use]
     pub fn error_body(self, error: &ErrorOut<'_>) -> Bytes {
-        match self {
-            Self::OpenAi => reply::error_body(error),
-        }
+        Bytes::from(match self {
+            Self::OpenAi => openai::reply::error_json(error),
+            Self::Responses => responses::error_json(error),
+            Self::Anthropic => anthropic::error_json(error),
+            Self::Gemini => gemini::error_json(error),
+        })
     }
 
-    /// The error within a stream; nothing may follow it.
+    /// The status that clients of this dialect expect for an error: Anthropic
+    /// has one of its own for overload.
     #[must_use]
-    pub fn error_event(self, error: &ErrorOut<'_>) -> Bytes {
-        match self {
-            Self::OpenAi => reply::error_event(error),
+    pub const fn error_status(self, status: u16) -> u16 {
+        match (self, status) {
+            (Self::Anthropic, 503) => 529,
+            (Self::OpenAi | Self::Responses | Self::Anthropic | Self::Gemini, status) => status,
         }
     }
 
     /// Whether a body is an error as this dialect's clients know it.
     #[must_use]
     pub fn is_error(self, body: &[u8]) -> bool {
+        let has_error = super::edit::json_at(body, "/error").is_some_and(|e| e.starts_with('{'));
+        let typed = super::edit::json_at(body, "/type") == Some("\"error\"");
         match self {
-            Self::OpenAi => {
-                edit::json_at(body, "/error").is_some_and(|error| error.starts_with('{'))
-            }
+            Self::OpenAi | Self::Responses | Self::Gemini => has_error,
+            Self::Anthropic => has_error && typed,
         }
     }
 
     #[must_use]
     pub fn models_list(self, names: &[&str], created_unix: Duration) -> Bytes {
+        let created = created_unix.as_secs();
         match self {
-            Self::OpenAi => reply::models_list(names.iter().copied(), created_unix.as_secs()),
+            Self::OpenAi | Self::Responses => {
+                openai::reply::models_list(names.iter().copied(), created)
+            }
+            Self::Anthropic => anthropic::models_list(names, created),
+            Self::Gemini => gemini::models_list(names, created),
         }
     }
 
-    /// A complete answer with this text, as a stream if the request asked for one.
+    /// One model, as its list shows it.
     #[must_use]
-    pub fn text_answer(
-        self,
-        id: &str,
-        peek: &Peek,
-        text: &str,
-        created_unix: Duration,
-    ) -> (HeaderMap, Bytes) {
-        let created = created_unix.as_secs();
-        let (content_type, body) = match self {
-            Self::OpenAi if peek.stream => {
-                let head = ChunkHead::new(id, &peek.model, created);
-                let frames = reply::text_stream(&head, text, peek.include_usage);
-                ("text/event-stream", Bytes::from(frames.concat()))
-            }
-            Self::OpenAi => ("application/json", reply::text_whole(id, &peek.model, created, text)),
+    pub fn model(self, name: &str, created_unix: Duration) -> Bytes {
+        let list = self.models_list(&[name], created_unix);
+        let pointer = match self {
+            Self::OpenAi | Self::Responses | Self::Anthropic => "/data/0",
+            Self::Gemini => "/models/0",
         };
-        let content_type = (header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-        (HeaderMap::from_iter([content_type]), body)
+        let model = super::edit::json_at(&list, pointer).unwrap_or("{}");
+        Bytes::from(model.to_owned())
+    }
+
+    /// The answer to a request to count tokens.
+    #[must_use]
+    pub fn token_count(self, tokens: u32) -> Bytes {
+        Bytes::from(match self {
+            Self::OpenAi | Self::Responses | Self::Anthropic => {
+                format!(r#"{{"input_tokens":{tokens}}}"#)
+            }
+            Self::Gemini => format!(r#"{{"totalTokens":{tokens}}}"#),
+        })
+    }
+
+    /// A whole answer's body.
+    #[must_use]
+    pub fn write_answer(self, answer: &Answer, head: &Head) -> Bytes {
+        match self {
+            Self::OpenAi => openai::write_answer(answer, head),
+            Self::Responses => responses::write_answer(answer, head),
+            Self::Anthropic => anthropic::write_answer(answer, head),
+            Self::Gemini => gemini::write_answer(answer, head),
+        }
+    }
+
+    /// An answer as a stream, with its terminator.
+    #[must_use]
+    pub fn write_stream(self, answer: Answer, head: Head) -> Bytes {
+        let mut writer = Writer::new(self, head);
+        let mut out = Vec::new();
+        for event in answer.into_events() {
+            writer.write(&event, &mut out);
+        }
+        writer.finish(&mut out);
+        Bytes::from(out)
     }
 
     /// A whole answer with another text.
     #[must_use]
     pub fn amend(self, body: &Bytes, text: &str) -> Bytes {
-        match self {
-            Self::OpenAi => openai::whole::amend_whole(body, text).unwrap_or_else(|| body.clone()),
-        }
+        let amended = match self {
+            Self::OpenAi => openai::whole::amend_whole(body, text),
+            Self::Responses => responses::amend_whole(body, text),
+            Self::Anthropic => anthropic::amend_whole(body, text),
+            Self::Gemini => gemini::amend_whole(body, text),
+        };
+        amended.unwrap_or_else(|| body.clone())
     }
+}
 
-    /// A comment that clients skip.
-    #[must_use]
-    pub fn comment(self, text: &str) -> Bytes {
-        match self {
-            Self::OpenAi => sse::comment(text),
-        }
-    }
-
-    /// The normal end of a stream.
-    #[must_use]
-    pub const fn terminator(self) -> Bytes {
-        match self {
-            Self::OpenAi => reply::done(),
-        }
-    }
-
-    /// What the chunks of the stream that begins with this one have in common;
-    /// `None` for a chunk that does not say.
-    #[must_use]
-    pub fn identity(self, frame: &Frame) -> Option<Identity> {
-        let data = frame.data.as_deref()?;
-        let at = |pointer| edit::json_at(data, pointer);
-        match self {
-            Self::OpenAi => {
-                let id = at("/id").filter(|id| *id != "\"\"")?;
-                Some(ChunkHead::raw(Some(id), at("/model"), at("/created")))
-            }
-        }
-    }
-
-    /// The answer text in a chunk.
-    #[must_use]
-    pub fn text_of(self, frame: &Frame) -> String {
-        let data = frame.data.as_deref().unwrap_or_default();
-        match self {
-            Self::OpenAi => edit::json_at(data, "/choices/0/delta/content")
-                .and_then(json::unquote)
-                .map(std::borrow::Cow::into_owned)
-                .unwrap_or_default(),
-        }
-    }
-
-    /// A chunk with this text in place of its own.
-    #[must_use]
-    pub fn with_text(self, frame: &Frame, text: &str) -> Bytes {
-        match self.identity(frame) {
-            Some(identity) => self.rewrite(frame, &identity, Some(text)),
-            None => frame.bytes.clone(),
-        }
-    }
-
-    /// A chunk of a continuing stream as one of the stream it continues, with
-    /// this text in it (`None`: as it is).
-    #[must_use]
-    pub fn rewrite(self, frame: &Frame, identity: &Identity, text: Option<&str>) -> Bytes {
-        let data = frame.data.as_deref().and_then(|data| str::from_utf8(data).ok());
-        match self {
-            Self::OpenAi => data
-                .and_then(|data| reply::rewrite(data, identity, text))
-                .unwrap_or_else(|| frame.bytes.clone()),
-        }
-    }
+/// An answer that is nothing but this text.
+#[must_use]
+pub fn text_answer(text: &str) -> Answer {
+    let parts = vec![Part::Text(text.to_owned())];
+    let choice = Choice { parts, finish: Some(Finish::Stop) };
+    Answer { choices: vec![choice], ..Answer::default() }
 }

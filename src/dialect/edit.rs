@@ -32,6 +32,42 @@ pub fn edit(body: &[u8], edits: &[Edit]) -> Result<Bytes, EditError> {
     Ok(body)
 }
 
+/// The body after an operator's settings, each a pointer and a JSON value or
+/// `None` to remove. Objects on the way are made; a removal of what is not there
+/// and a way that leads nowhere change nothing.
+#[must_use]
+pub fn set_all(mut body: Bytes, settings: &[(String, Option<String>)]) -> Bytes {
+    for (pointer, value) in settings {
+        if let Some(patch) = place_for(&body, pointer, value.as_deref()) {
+            body = json::patch(&body, vec![patch]);
+        }
+    }
+    body
+}
+
+/// The patch for one setting, with the objects that are missing on the way.
+fn place_for(body: &[u8], pointer: &str, value: Option<&str>) -> Option<Patch> {
+    let tokens = tokens(pointer).ok()?;
+    let mut span = json::whole(body);
+    for (at, token) in tokens.iter().enumerate() {
+        let rest = &tokens[at + 1..];
+        match child(body, &span, token).ok()? {
+            Child::Found(item) if rest.is_empty() => {
+                let span = if value.is_some() { item.value } else { item.removal() };
+                return Some(Patch { span, text: value.unwrap_or_default().to_owned() });
+            }
+            Child::Found(item) => span = item.value,
+            Child::Missing(place) => {
+                let nested = rest.iter().rev().fold(value?.to_owned(), |inner, key| {
+                    format!("{{{}:{inner}}}", json::quote(key))
+                });
+                return Some(insertion(&place, token, &nested));
+            }
+        }
+    }
+    None
+}
+
 /// The raw JSON at a pointer. `None` also where a key on the way occurs twice:
 /// readers differ in which of the two they take, so neither is shown.
 #[must_use]
@@ -258,5 +294,22 @@ mod tests {
         check("a", None);
         assert_eq!(json_at(br#"{"a":1,"a":2}"#, "/a"), None);
         assert_eq!(json_at(b"", ""), None);
+    }
+
+    #[test]
+    fn settings_make_their_way() {
+        let check = |body: &str, pointer: &str, value: Option<&str>, expected: &str| {
+            let settings = [(pointer.to_owned(), value.map(str::to_owned))];
+            let seen = set_all(Bytes::from(body.to_owned()), &settings);
+            assert_eq!(std::str::from_utf8(&seen), Ok(expected), "{body} {pointer}");
+        };
+        check(r#"{"a":1}"#, "/a", Some("2"), r#"{"a":2}"#);
+        check(r#"{"a":1}"#, "/b", Some("2"), r#"{"a":1,"b":2}"#);
+        check(r#"{"a":1}"#, "/b/c/d", Some("2"), r#"{"a":1,"b":{"c":{"d":2}}}"#);
+        check(r#"{"a":{}}"#, "/a/b", Some("2"), r#"{"a":{"b":2}}"#);
+        check(r#"{"a":1,"b":2}"#, "/a", None, r#"{"b":2}"#);
+        check(r#"{"a":1}"#, "/b/c", None, r#"{"a":1}"#);
+        check(r#"{"a":1}"#, "/a/c", Some("2"), r#"{"a":1}"#);
+        check("[1]", "/a", Some("2"), "[1]");
     }
 }

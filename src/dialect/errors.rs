@@ -86,7 +86,7 @@ pub fn error_reply(
 ) -> ErrorReply {
     let facts = Facts::of_body(body);
     let asked = hints::retry_after(headers, now_unix).or(facts.retry_after);
-    let limits = if status == 429 { hints::rate_limit_reset(headers) } else { None };
+    let limits = if status == 429 { hints::rate_limit_reset(headers, now_unix) } else { None };
     let class = table.class(Some(status), &facts);
     facts.reply(status, class, asked.or(limits), secrets)
 }

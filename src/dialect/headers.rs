@@ -6,6 +6,7 @@ use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
 
+use super::Dialect;
 use crate::secret::Secret;
 
 const OWN_USER_AGENT: &str = concat!("backstay/", env!("CARGO_PKG_VERSION"));
@@ -15,14 +16,22 @@ const MAX_USER_AGENT: usize = 256;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// From client to provider. Session names let a provider find its prompt cache.
-const REQUEST: [&str; 4] = ["openai-beta", "x-client-request-id", "session-id", "thread-id"];
+/// From client to provider of the same dialect. Session names let a provider
+/// find its prompt cache.
+const OPENAI: &[&str] = &["openai-beta", "x-client-request-id", "session-id", "thread-id"];
+const ANTHROPIC: &[&str] = &["anthropic-version", "anthropic-beta", "x-client-request-id"];
+const GEMINI: &[&str] = &["x-goog-api-client"];
+
+/// The version of requests the gateway writes itself, and of clients that name
+/// none. Later ones refuse sampling parameters for all models.
+const ANTHROPIC_VERSION: (&str, &str) = ("anthropic-version", "2023-06-01");
 
 /// From provider to client. Rate limits are those of a key the client does not
 /// have, so they stay here.
-const RESPONSE: [&str; 6] = [
+const RESPONSE: [&str; 7] = [
     "content-type",
     "x-request-id",
+    "request-id",
     "apim-request-id",
     "x-generation-id",
     "openai-processing-ms",
@@ -33,11 +42,25 @@ const RESPONSE: [&str; 6] = [
 /// idempotency is kept only for the provider it was first sent to: to another
 /// it means nothing, or something else.
 #[must_use]
-pub fn forward_request_headers(client: &HeaderMap, keep_idempotency_key: bool) -> HeaderMap {
+pub fn forward_request_headers(
+    client: &HeaderMap,
+    (from, to): (Dialect, Dialect),
+    keep_idempotency_key: bool,
+) -> HeaderMap {
     let mut out = HeaderMap::with_capacity(8);
     let idempotency = keep_idempotency_key.then_some(IDEMPOTENCY_KEY);
-    for name in REQUEST.into_iter().chain(idempotency) {
+    let known = match to {
+        _ if from != to => &[],
+        Dialect::OpenAi | Dialect::Responses => OPENAI,
+        Dialect::Anthropic => ANTHROPIC,
+        Dialect::Gemini => GEMINI,
+    };
+    for name in known.iter().copied().chain(idempotency) {
         copy(client, &mut out, name);
+    }
+    if to == Dialect::Anthropic && !out.contains_key(ANTHROPIC_VERSION.0) {
+        let (name, version) = ANTHROPIC_VERSION;
+        out.insert(HeaderName::from_static(name), HeaderValue::from_static(version));
     }
     out.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     // Frames are looked at as they pass, so they must not be compressed.
@@ -81,6 +104,15 @@ fn copy(from: &HeaderMap, to: &mut HeaderMap, name: &'static str) {
     if let Some(value) = from.get(name) {
         to.insert(HeaderName::from_static(name), value.clone());
     }
+}
+
+/// A header that is nothing but a key, marked so that no HTTP library prints it.
+/// `None` for a key that cannot stand in a header.
+#[must_use]
+pub fn plain_key(name: &'static str, key: &Secret) -> Option<(HeaderName, HeaderValue)> {
+    let mut value = HeaderValue::from_str(key.expose()).ok()?;
+    value.set_sensitive(true);
+    Some((HeaderName::from_static(name), value))
 }
 
 /// `Authorization: Bearer …`, marked so that no HTTP library prints it. `None`
@@ -129,9 +161,29 @@ mod tests {
             &own,
             "x-client-request-id: r",
         ];
-        assert_eq!(shown(&forward_request_headers(&client, false)), expected);
+        let same = (Dialect::OpenAi, Dialect::OpenAi);
+        assert_eq!(shown(&forward_request_headers(&client, same, false)), expected);
         expected.insert(2, "idempotency-key: i");
-        assert_eq!(shown(&forward_request_headers(&client, true)), expected);
+        assert_eq!(shown(&forward_request_headers(&client, same, true)), expected);
+        let across = (Dialect::OpenAi, Dialect::Anthropic);
+        let expected = [
+            "accept-encoding: identity",
+            "anthropic-version: 2023-06-01",
+            "content-type: application/json",
+            &own,
+        ];
+        assert_eq!(shown(&forward_request_headers(&client, across, false)), expected);
+    }
+
+    #[test]
+    fn anthropic_s_version_and_betas_travel() {
+        let client = headers(&[("anthropic-version", "2026-10-21"), ("anthropic-beta", "a,b")]);
+        let seen =
+            forward_request_headers(&client, (Dialect::Anthropic, Dialect::Anthropic), false);
+        assert_eq!(seen["anthropic-version"], "2026-10-21");
+        assert_eq!(seen["anthropic-beta"], "a,b");
+        let seen = forward_request_headers(&client, (Dialect::Anthropic, Dialect::Gemini), false);
+        assert!(!seen.contains_key("anthropic-beta"));
     }
 
     #[test]

@@ -23,25 +23,93 @@ pub fn retry_after(headers: &HeaderMap, now_unix: Duration) -> Option<Duration> 
 /// When the limits that are used up are filled again: of those with nothing
 /// left the later one; where the headers do not say what is left, the sooner.
 #[must_use]
-pub fn rate_limit_reset(headers: &HeaderMap) -> Option<Duration> {
-    let resets = ["requests", "tokens"].map(|kind| {
-        let reset = text(headers, &format!("x-ratelimit-reset-{kind}")).and_then(go_duration);
-        let left = text(headers, &format!("x-ratelimit-remaining-{kind}"));
-        (reset, left.and_then(|left| left.parse::<f64>().ok()))
-    });
-    let used_up = resets.iter().filter(|(_, left)| left.is_some_and(|left| left < 1.0));
-    let longest = used_up.filter_map(|(reset, _)| *reset).max();
-    longest.or_else(|| resets.iter().filter_map(|(reset, _)| *reset).min())
+pub fn rate_limit_reset(headers: &HeaderMap, now_unix: Duration) -> Option<Duration> {
+    let limits = limits(headers, now_unix);
+    let used_up = limits.iter().filter(|limit| limit.left.is_some_and(|left| left < 1.0));
+    let longest = used_up.filter_map(|limit| limit.reset).max();
+    longest.or_else(|| limits.iter().filter_map(|limit| limit.reset).min())
 }
 
-/// Requests and tokens left, from `x-ratelimit-remaining-*`.
+/// Requests and tokens left, of the tightest limit of each kind.
 #[must_use]
 pub fn rate_limits(headers: &HeaderMap) -> (Option<u32>, Option<u32>) {
-    let left = |name| {
-        let left: u64 = text(headers, name)?.parse().ok()?;
-        Some(u32::try_from(left).unwrap_or(u32::MAX))
+    let left = |kind: Kind| {
+        let named = LIMITS.iter().filter(|limit| limit.kind == kind);
+        let left = named.filter_map(|limit| {
+            let left: u64 = text(headers, limit.left)?.parse().ok()?;
+            Some(u32::try_from(left).unwrap_or(u32::MAX))
+        });
+        left.min()
     };
-    (left("x-ratelimit-remaining-requests"), left("x-ratelimit-remaining-tokens"))
+    (left(Kind::Requests), left(Kind::Tokens))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Requests,
+    Tokens,
+}
+
+/// The headers of one limit.
+struct LimitNames {
+    kind: Kind,
+    left: &'static str,
+    reset: &'static str,
+}
+
+/// `OpenAI`'s names, which compatible servers and Azure use too, and Anthropic's
+/// (wire formats §1.8).
+const LIMITS: [LimitNames; 6] = [
+    LimitNames {
+        kind: Kind::Requests,
+        left: "x-ratelimit-remaining-requests",
+        reset: "x-ratelimit-reset-requests",
+    },
+    LimitNames {
+        kind: Kind::Tokens,
+        left: "x-ratelimit-remaining-tokens",
+        reset: "x-ratelimit-reset-tokens",
+    },
+    LimitNames {
+        kind: Kind::Requests,
+        left: "anthropic-ratelimit-requests-remaining",
+        reset: "anthropic-ratelimit-requests-reset",
+    },
+    LimitNames {
+        kind: Kind::Tokens,
+        left: "anthropic-ratelimit-tokens-remaining",
+        reset: "anthropic-ratelimit-tokens-reset",
+    },
+    LimitNames {
+        kind: Kind::Tokens,
+        left: "anthropic-ratelimit-input-tokens-remaining",
+        reset: "anthropic-ratelimit-input-tokens-reset",
+    },
+    LimitNames {
+        kind: Kind::Tokens,
+        left: "anthropic-ratelimit-output-tokens-remaining",
+        reset: "anthropic-ratelimit-output-tokens-reset",
+    },
+];
+
+struct Limit {
+    left: Option<f64>,
+    reset: Option<Duration>,
+}
+
+fn limits(headers: &HeaderMap, now_unix: Duration) -> Vec<Limit> {
+    let limit = |names: &LimitNames| Limit {
+        left: text(headers, names.left).and_then(|left| left.parse().ok()),
+        reset: text(headers, names.reset)
+            .and_then(|reset| go_duration(reset).or_else(|| until_instant(reset, now_unix))),
+    };
+    LIMITS.iter().map(limit).collect()
+}
+
+/// Until an instant in the form of RFC 3339, as Anthropic gives it.
+fn until_instant(instant: &str, now_unix: Duration) -> Option<Duration> {
+    let then = humantime::parse_rfc3339_weak(instant).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(then.saturating_sub(now_unix).min(MAX_HINT))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -152,7 +220,7 @@ mod tests {
     #[test]
     fn resets_of_limits() {
         let check = |pairs: &[(&'static str, &str)], expected_ms: Option<u64>| {
-            let seen = rate_limit_reset(&headers(pairs));
+            let seen = rate_limit_reset(&headers(pairs), NOW);
             assert_eq!(seen, expected_ms.map(Duration::from_millis), "{pairs:?}");
         };
         let requests = ("x-ratelimit-reset-requests", "1s");
@@ -177,5 +245,19 @@ mod tests {
         check("59", "149984", (Some(59), Some(149_984)));
         check("-1", "99999999999", (None, Some(u32::MAX)));
         assert_eq!(rate_limits(&HeaderMap::new()), (None, None));
+    }
+
+    #[test]
+    fn anthropic_s_limits() {
+        let pairs = [
+            ("anthropic-ratelimit-requests-remaining", "0"),
+            ("anthropic-ratelimit-requests-reset", "1994-11-06T08:50:37Z"),
+            ("anthropic-ratelimit-input-tokens-remaining", "900"),
+            ("anthropic-ratelimit-input-tokens-reset", "1994-11-06T09:49:37Z"),
+            ("anthropic-ratelimit-output-tokens-remaining", "70"),
+        ];
+        let headers = headers(&pairs);
+        assert_eq!(rate_limits(&headers), (Some(0), Some(70)));
+        assert_eq!(rate_limit_reset(&headers, NOW), Some(Duration::from_mins(1)));
     }
 }

@@ -2,79 +2,99 @@
 //! over bytes. Owns every fact about what a provider or a client's SDK writes;
 //! must not know sockets, retries, other targets or configuration.
 //!
-//! What all dialects share lies here: [`json`] (places in JSON text), [`edit`]
-//! (JSON pointers), [`sse`] (frames), [`answer`] (what a policy sees),
-//! [`schema`], [`continuation`] (the seam of a continued stream), [`errors`]
-//! and [`hints`] (error replies), [`headers`]. What differs is [`openai`].
-//! [`Dialect`] is the seam: callers hold one and ask it.
+//! What differs lies in one module per dialect: [`openai`] (Chat Completions and
+//! Embeddings), [`responses`], [`anthropic`], [`gemini`]. [`Dialect`] is the
+//! seam: callers hold one and ask it. Between two of them lies the [`hub`], the
+//! internal form of requests and answers, and [`translate`] goes across it.
+//!
+//! What all share: [`json`] (places in JSON text), [`node`] (values, read
+//! lazily), [`edit`] (JSON pointers), [`sse`] (frames), [`stream`] (what a frame
+//! is), [`writer`] (a stream to a client), [`answer`] (what a policy sees),
+//! [`schema`], [`continuation`] (the seam of a continued stream), [`errors`] and
+//! [`hints`] (error replies), [`headers`], [`door`] (clients' paths),
+//! [`provider`] (providers' URLs), [`target`] (what models and servers can do).
 
 pub mod answer;
-mod client;
+pub mod anthropic;
+pub mod client;
 pub mod continuation;
+pub mod door;
 pub mod edit;
 pub mod errors;
+pub mod gemini;
 pub mod headers;
 pub mod hints;
+pub mod hub;
 pub mod json;
+pub mod node;
 pub mod openai;
+pub mod provider;
 pub mod request;
+pub mod responses;
 pub mod schema;
 pub mod sse;
+pub mod stream;
+pub mod target;
+pub mod translate;
+pub mod writer;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 
 use crate::failover::attempt::{ErrorReply, Outcome};
-use crate::failover::call::Operation;
 use crate::secret::Secret;
 
 pub use answer::{AnswerText, FinishReason};
-pub use client::Identity;
+pub use client::{AttemptLine, ErrorOut};
 pub use continuation::{Misfit, Seam};
-pub use openai::reply::{AttemptLine, ErrorOut};
-pub use openai::stream::{Content, Part, Reader};
 pub use openai::whole::Whole;
-pub use request::{BadRequest, Continuation, Peek};
+pub use provider::{ProviderDialect, Site};
+pub use request::{Address, BadRequest, Continuation, Peek, Task};
 pub use sse::{Frame, Framer};
+pub use stream::{Content, Part, Reader};
+pub use target::{Abilities, Quirks, Target, Written};
+pub use writer::{Framing, Head, Writer};
 
 /// A wire format, of a provider or of a client.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Dialect {
+    /// Chat Completions and Embeddings.
     OpenAi,
+    /// `OpenAI`'s Responses.
+    Responses,
+    /// Anthropic's Messages.
+    Anthropic,
+    /// Gemini's `generateContent`.
+    Gemini,
 }
 
 impl Dialect {
-    /// Every dialect with its name in configurations.
-    pub const ALL: [(&'static str, Self); 1] = [("openai", Self::OpenAi)];
+    pub const ALL: [Self; 4] = [Self::OpenAi, Self::Responses, Self::Anthropic, Self::Gemini];
 
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
-        }
-    }
-
-    /// What is appended to a provider's `base_url`; `None` for an operation the
-    /// dialect does not have.
-    #[must_use]
-    pub const fn path(self, operation: Operation) -> Option<&'static str> {
-        match (self, operation) {
-            (Self::OpenAi, Operation::Chat) => Some("/chat/completions"),
-            (Self::OpenAi, Operation::Embeddings) => Some("/embeddings"),
-            (Self::OpenAi, Operation::Responses | Operation::Other) => None,
+            Self::Responses => "openai-responses",
+            Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
         }
     }
 
     /// Takes out of a request body what routing needs.
-    pub fn peek(self, operation: Operation, body: &[u8]) -> Result<Peek, BadRequest> {
+    pub fn peek(self, task: Task, body: &[u8], address: &Address) -> Result<Peek, BadRequest> {
         match self {
-            Self::OpenAi => openai::request::peek(operation, body),
+            Self::OpenAi => openai::request::peek(task, body, address),
+            Self::Responses => responses::peek(task, body, address),
+            Self::Anthropic => anthropic::peek(task, body, address),
+            Self::Gemini => gemini::peek(task, body, address),
         }
     }
 
-    /// The request that continues a broken answer at another target.
+    /// The request that continues a broken answer at another target of the
+    /// same dialect.
     pub fn continue_from(
         self,
         body: &Bytes,
@@ -85,36 +105,47 @@ impl Dialect {
     ) -> Result<Bytes, BadRequest> {
         match self {
             Self::OpenAi => openai::request::continue_from(body, peek, model, partial, how),
+            Self::Responses => responses::continue_from(body, peek, model, partial, how),
+            Self::Anthropic => anthropic::continue_from(body, peek, model, partial, how),
+            Self::Gemini => gemini::continue_from(body, peek, model, partial, how),
         }
     }
 
-    /// A complete body as the frames of a stream.
+    /// A body with its system prompt put into a template.
     #[must_use]
-    pub fn whole_as_stream(self, body: &[u8], include_usage: bool) -> Vec<Frame> {
-        let frames = match self {
-            Self::OpenAi => openai::whole::whole_to_stream(body, include_usage),
-        };
-        frames.unwrap_or_default().into_iter().map(Frame::parse).collect()
-    }
-
-    /// A reader for one stream of a request that asked for this many choices.
-    #[must_use]
-    pub fn reader(self, choices: u32) -> Reader {
+    pub fn with_system(self, body: &Bytes, template: &str) -> Bytes {
         match self {
-            Self::OpenAi => Reader::new(choices),
+            Self::OpenAi => openai::with_system(body, template),
+            Self::Responses => responses::with_system(body, template),
+            Self::Anthropic => anthropic::with_system(body, template),
+            Self::Gemini => gemini::with_system(body, template),
         }
     }
 
     /// Reads the complete body of a 200, or says what is wrong with it.
     pub fn read_whole(
         self,
-        operation: Operation,
+        task: Task,
         content_type: Option<&str>,
         body: &[u8],
         secrets: &[&Secret],
     ) -> Result<Whole, Outcome> {
         match self {
-            Self::OpenAi => openai::whole::read_whole(operation, content_type, body, secrets),
+            Self::OpenAi => openai::whole::read_whole(task, content_type, body, secrets),
+            Self::Responses => responses::read_whole(task, content_type, body, secrets),
+            Self::Anthropic => anthropic::read_whole(task, content_type, body, secrets),
+            Self::Gemini => gemini::read_whole(task, content_type, body, secrets),
+        }
+    }
+
+    /// The answer in a body that passed `read_whole`.
+    #[must_use]
+    pub fn read_answer(self, body: &[u8]) -> Option<hub::Answer> {
+        match self {
+            Self::OpenAi => openai::read_answer(body),
+            Self::Responses => responses::read_answer(body),
+            Self::Anthropic => anthropic::read_answer(body),
+            Self::Gemini => gemini::read_answer(body),
         }
     }
 
@@ -130,16 +161,10 @@ impl Dialect {
     ) -> ErrorReply {
         let table = match self {
             Self::OpenAi => openai::ERRORS,
+            Self::Responses => responses::ERRORS,
+            Self::Anthropic => anthropic::ERRORS,
+            Self::Gemini => gemini::ERRORS,
         };
         errors::error_reply(table, status, headers, body, now_unix, secrets)
-    }
-
-    /// The header that carries a target's credential; `None` for a key that
-    /// cannot stand in a header.
-    #[must_use]
-    pub fn auth_header(self, key: &Secret) -> Option<(HeaderName, HeaderValue)> {
-        match self {
-            Self::OpenAi => headers::bearer(key),
-        }
     }
 }

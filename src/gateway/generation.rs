@@ -10,6 +10,8 @@ use subtle::ConstantTimeEq;
 
 use super::targets::Targets;
 use crate::config::{self, Config};
+use crate::dialect::Abilities;
+use crate::dialect::hub::Strictness;
 use crate::failover::{Candidate, Route};
 use crate::upstream::{Endpoint, EndpointError};
 
@@ -32,8 +34,20 @@ pub struct LiveRoute {
     /// The policy's settings, as JSON.
     pub settings: Arc<str>,
     pub rules: Arc<Route>,
+    pub strictness: Strictness,
     /// By candidate.
-    pub endpoints: Vec<Endpoint>,
+    pub targets: Vec<LiveTarget>,
+}
+
+/// A target as calls use it.
+#[derive(Debug)]
+pub struct LiveTarget {
+    pub endpoint: Arc<Endpoint>,
+    pub abilities: Arc<Abilities>,
+    /// The template of its system prompt.
+    pub system: Option<Arc<str>>,
+    /// What is set (JSON) or removed in its requests, by pointer.
+    pub parameters: Arc<[(String, Option<String>)]>,
 }
 
 impl Generation {
@@ -68,8 +82,8 @@ impl Generation {
 
 fn endpoint(provider: &config::Provider) -> Result<Endpoint, EndpointError> {
     Endpoint::new(
-        provider.dialect,
-        &provider.base_url,
+        provider.site.clone(),
+        provider.quirks,
         provider.api_key.as_ref(),
         &provider.headers,
         provider.connect_timeout,
@@ -96,13 +110,22 @@ fn live(
         rules: route.rules.clone(),
         candidates: candidates.collect(),
     };
-    let known = route.targets.iter().filter_map(|target| endpoints.get(&target.provider.name));
+    let live = route.targets.iter().filter_map(|target| {
+        let endpoint = endpoints.get(&target.provider.name)?;
+        Some(LiveTarget {
+            endpoint: Arc::new(endpoint.of_model(&target.facts.model)),
+            abilities: Arc::clone(&target.abilities),
+            system: target.system.clone(),
+            parameters: Arc::clone(&target.parameters),
+        })
+    });
     LiveRoute {
         name: route.name.as_str().into(),
         policy: route.policy.clone(),
         settings: route.settings.as_str().into(),
         rules: Arc::new(rules),
-        endpoints: known.cloned().collect(),
+        strictness: route.strictness,
+        targets: live.collect(),
     }
 }
 

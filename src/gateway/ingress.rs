@@ -1,11 +1,12 @@
 //! From a request to a call: who asks, for what, on which route. Everything
 //! that is refused here is refused before any provider is asked.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -13,21 +14,14 @@ use tokio::sync::oneshot;
 
 use super::Shared;
 use super::driver::{Driver, Setup};
-use super::generation::{Admitted, Generation, LiveRoute};
+use super::generation::{Admitted, Generation, LiveRoute, LiveTarget};
 use super::inquiry::Inquiry;
 use super::relay::Relay;
 use super::reply::{self, ReplyBody, Stamp};
-use crate::dialect::{BadRequest, Dialect, ErrorOut};
-use crate::failover::{Call, Operation};
-
-/// What a path asks for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Endpoint {
-    Complete(Operation),
-    Models,
-    /// Some clients look whether anyone is there.
-    Root,
-}
+use crate::dialect::door::{self, Closed, Door};
+use crate::dialect::{Address, BadRequest, Dialect, ErrorOut, Task};
+use crate::failover::Call;
+use crate::upstream::Asked;
 
 /// A request that goes no further.
 #[derive(Debug)]
@@ -60,21 +54,20 @@ impl From<BadRequest> for Rejected {
 /// Serves one request.
 pub async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Response<ReplyBody> {
     let trace = shared.new_id();
-    let dialect = Dialect::OpenAi;
-    match handle(&shared, request, &trace, dialect).await {
+    let dialect = door::dialect_of(request.uri().path(), request.headers());
+    match handle(&shared, request, &trace).await {
         Ok(response) => response,
         Err(rejected) => {
             let error = ErrorOut {
                 status: rejected.status,
-                kind: reply::kind(rejected.status),
                 code: &rejected.code,
                 message: &rejected.message,
                 param: rejected.param,
+                retry_after: rejected.retry_after,
                 trace: &trace,
                 attempts: &[],
             };
-            let stamp = Stamp::of_none(trace.clone());
-            reply::error(dialect, &error, rejected.retry_after, &stamp)
+            reply::error(dialect, &error, &Stamp::of_none(trace.clone()))
         }
     }
 }
@@ -83,15 +76,17 @@ async fn handle(
     shared: &Arc<Shared>,
     request: Request<Incoming>,
     trace: &str,
-    dialect: Dialect,
 ) -> Result<Response<ReplyBody>, Rejected> {
-    let endpoint = endpoint(request.method(), request.uri().path())?;
+    let (uri, headers) = (request.uri(), request.headers());
+    let door = door::door(request.method(), uri.path(), uri.query(), headers)
+        .map_err(|closed| shut(closed, request.method(), uri.path()))?;
     let generation = shared.generation();
     let stamp = || Stamp::of_none(trace.to_owned());
-    if endpoint == Endpoint::Root {
+    if door == Door::Root {
         return Ok(reply::json(StatusCode::OK, Bytes::from_static(b"{}"), &stamp()));
     }
-    let tenant = match generation.clients.admit(presented_key(request.headers())) {
+    let key = presented_key(headers, uri.query());
+    let tenant = match generation.clients.admit(key.as_deref()) {
         Admitted::Anyone => None,
         Admitted::Client(name) => Some(name),
         Admitted::No => {
@@ -102,61 +97,76 @@ async fn handle(
             ));
         }
     };
-    match endpoint {
-        Endpoint::Complete(operation) => {
-            complete(shared, generation, request, trace, Ask { dialect, operation, tenant }).await
+    let created = shared.clock.origin_unix();
+    match door {
+        Door::Task { dialect, task, address } => {
+            let ask = Ask { dialect, task, address, tenant };
+            complete(shared, generation, request, trace, ask).await
         }
-        Endpoint::Models => {
+        Door::Models(dialect) => {
             let names: Vec<_> = generation.routes.keys().map(String::as_str).collect();
-            let list = dialect.models_list(&names, shared.clock.origin_unix());
-            Ok(reply::json(StatusCode::OK, list, &stamp()))
+            Ok(reply::json(StatusCode::OK, dialect.models_list(&names, created), &stamp()))
         }
-        Endpoint::Root => Ok(reply::json(StatusCode::OK, Bytes::from_static(b"{}"), &stamp())),
+        Door::Model(dialect, name) => {
+            if !generation.routes.contains_key(&name) {
+                return Err(no_route(&name));
+            }
+            let model = dialect.model(&name, created);
+            Ok(reply::json(StatusCode::OK, model, &stamp()))
+        }
+        Door::Root => Ok(reply::json(StatusCode::OK, Bytes::from_static(b"{}"), &stamp())),
     }
 }
 
-/// Authorisation and routing read the URI's path alone, never `Host`.
-fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Rejected> {
-    let (wanted, endpoint) = match path {
-        "/v1/chat/completions" => (Method::POST, Endpoint::Complete(Operation::Chat)),
-        "/v1/embeddings" => (Method::POST, Endpoint::Complete(Operation::Embeddings)),
-        "/v1/models" => (Method::GET, Endpoint::Models),
-        "/" => (Method::GET, Endpoint::Root),
-        _ => {
+/// Why a path or a method is refused.
+fn shut(closed: Closed, method: &Method, path: &str) -> Rejected {
+    let path = shortened(path);
+    match closed {
+        Closed::NoSuchPath => {
             let message = format!(
-                "no such path: {}; there are POST /v1/chat/completions, POST /v1/embeddings and GET /v1/models",
-                shortened(path)
+                "no such path: {path}; there are POST /v1/chat/completions, /v1/responses, \
+                 /v1/embeddings, /v1/messages and /v1beta/models/MODEL:generateContent, and GET \
+                 /v1/models"
             );
-            return Err(Rejected::new(404, "not_found", message));
+            Rejected::new(404, "not_found", message)
         }
-    };
-    let matches = *method == wanted || (wanted == Method::GET && *method == Method::HEAD);
-    if matches {
-        return Ok(endpoint);
+        Closed::Method(wanted) => {
+            let message = format!("{path} takes {wanted}, not {method}");
+            Rejected::new(405, "method_not_allowed", message)
+        }
     }
-    let message = format!("{} takes {wanted}, not {method}", shortened(path));
-    Err(Rejected::new(405, "method_not_allowed", message))
+}
+
+fn no_route(model: &str) -> Rejected {
+    let message = format!(
+        "no route for the model {:?}; GET /v1/models lists those there are",
+        shortened(model)
+    );
+    Rejected::new(404, "model_not_found", message)
 }
 
 fn shortened(text: &str) -> String {
     text.chars().take(200).collect()
 }
 
-/// `Authorization: Bearer`, or the key headers of other SDKs.
-fn presented_key(headers: &HeaderMap) -> Option<&[u8]> {
+/// `Authorization: Bearer`, the key headers of other SDKs, or Gemini's `?key=`.
+fn presented_key<'a>(headers: &'a HeaderMap, query: Option<&str>) -> Option<Cow<'a, [u8]>> {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
         let value = value.as_bytes();
         let (scheme, key) = value.split_at_checked(7)?;
         scheme.eq_ignore_ascii_case(b"bearer ").then(|| key.trim_ascii())
     });
-    let other = ["x-api-key", "api-key"].into_iter().find_map(|name| headers.get(name));
-    bearer.or_else(|| other.map(http::HeaderValue::as_bytes))
+    let other = ["x-api-key", "api-key", "x-goog-api-key"];
+    let other = other.into_iter().find_map(|name| headers.get(name));
+    let key = bearer.or_else(|| other.map(http::HeaderValue::as_bytes)).map(Cow::Borrowed);
+    key.or_else(|| door::query_value(query, "key").map(|key| Cow::Owned(key.into_bytes())))
 }
 
 /// What is asked, and by whom.
 struct Ask {
     dialect: Dialect,
-    operation: Operation,
+    task: Task,
+    address: Address,
     tenant: Option<String>,
 }
 
@@ -179,16 +189,17 @@ async fn complete(
     }
     let server = &generation.config.server;
     let body = read_body(body, server.max_body, server.body_timeout).await?;
-    let peek = ask.dialect.peek(ask.operation, &body)?;
-    let route = generation.routes.get(&*peek.model).cloned().ok_or_else(|| {
-        let message = format!(
-            "no route for the model {:?}; GET /v1/models lists those there are",
-            shortened(&peek.model)
-        );
-        Rejected::new(404, "model_not_found", message)
-    })?;
-    let Ask { dialect, operation, tenant } = ask;
-    let inquiry = Inquiry { dialect, operation, headers: head.headers, body, peek, tenant };
+    let Ask { dialect, task, address, tenant } = ask;
+    let peek = dialect.peek(task, &body, &address)?;
+    let route =
+        generation.routes.get(&*peek.model).cloned().ok_or_else(|| no_route(&peek.model))?;
+    let headers = head.headers;
+    let inquiry = Inquiry { dialect, task, address, headers, body, peek, tenant };
+    if let Some(estimate) = own_count(&inquiry, &route) {
+        let mut response = reply::json(StatusCode::OK, estimate, &Stamp::of_none(trace.to_owned()));
+        response.headers_mut().insert(reply::ESTIMATED, HeaderValue::from_static("true"));
+        return Ok(response);
+    }
     let (reply_to, reply) = oneshot::channel();
     let relay = Relay::new(dialect, reply_to, server.stream_buffer);
     let setup = setup(shared, generation, route, inquiry, relay, trace);
@@ -199,6 +210,19 @@ async fn complete(
     reply
         .await
         .map_err(|_| Rejected::new(500, "internal_error", "the call ended without an answer"))
+}
+
+/// A count of tokens where no target of the route can count for this client.
+fn own_count(inquiry: &Inquiry, route: &LiveRoute) -> Option<Bytes> {
+    let asked = |wire| Asked { wire, task: Task::CountTokens, stream: false };
+    let counts = |target: &LiveTarget| {
+        let wire = target.endpoint.wire(inquiry.dialect);
+        wire == inquiry.dialect && target.endpoint.has(asked(wire))
+    };
+    if inquiry.task != Task::CountTokens || route.targets.iter().any(counts) {
+        return None;
+    }
+    Some(inquiry.dialect.token_count(inquiry.peek.input_tokens))
 }
 
 fn setup(
@@ -218,7 +242,7 @@ fn setup(
     let call = Call {
         id: trace.to_owned(),
         model: inquiry.peek.model.clone(),
-        operation: inquiry.operation,
+        operation: inquiry.task.operation(inquiry.dialect),
         needs: inquiry.peek.needs,
         input_tokens: inquiry.peek.input_tokens,
         max_output_tokens: inquiry.peek.max_output_tokens,
@@ -279,37 +303,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_and_methods() {
-        for (method, path, expected) in [
-            (Method::POST, "/v1/chat/completions", Ok(Endpoint::Complete(Operation::Chat))),
-            (Method::POST, "/v1/embeddings", Ok(Endpoint::Complete(Operation::Embeddings))),
-            (Method::GET, "/v1/models", Ok(Endpoint::Models)),
-            (Method::HEAD, "/", Ok(Endpoint::Root)),
-            (Method::GET, "/v1/chat/completions", Err(405)),
-            (Method::POST, "/v1/models", Err(405)),
-            (Method::GET, "/status", Err(404)),
-            (Method::POST, "/v1/chat/completions/", Err(404)),
-        ] {
-            let found = endpoint(&method, path).map_err(|rejected| rejected.status);
-            assert_eq!(found, expected, "{method} {path}");
-        }
-    }
-
-    #[test]
     fn keys_are_found_where_sdks_put_them() {
         for (name, value, expected) in [
             ("authorization", "Bearer k1", Some("k1")),
             ("authorization", "bearer  k1 ", Some("k1")),
-            ("authorization", "Basic k1", None),
-            ("authorization", "short", None),
+            ("authorization", "Basic k1", Some("k6")),
+            ("authorization", "short", Some("k6")),
             ("x-api-key", "k2", Some("k2")),
             ("api-key", "k3", Some("k3")),
-            ("cookie", "k4", None),
+            ("x-goog-api-key", "k4", Some("k4")),
+            ("cookie", "k5", Some("k6")),
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(name, value.parse().expect("a header value"));
-            let found = presented_key(&headers).map(|key| str::from_utf8(key).expect("text"));
-            assert_eq!(found, expected, "{name}: {value}");
+            let found = presented_key(&headers, Some("alt=sse&key=k6"));
+            let found = found.map(|key| String::from_utf8(key.into_owned()).expect("text"));
+            assert_eq!(found.as_deref(), expected, "{name}: {value}");
         }
     }
 }

@@ -1,24 +1,32 @@
-//! What the gateway takes out of a client's request: what routing needs, and
-//! the bytes, which go on as they came.
+//! What the gateway takes out of a client's request, and the request that each
+//! target is sent: the client's bytes where the target speaks the client's
+//! dialect, a translation where it does not.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
 
-use crate::dialect::request::splice;
-use crate::dialect::{BadRequest, Continuation, Dialect, Peek, edit};
+use super::generation::LiveTarget;
+use crate::dialect::hub::{Embeddings, Losses, Strictness, Untranslatable};
+use crate::dialect::request::{Task, splice};
+use crate::dialect::translate::{Original, Refused, task_there, translate};
+use crate::dialect::{
+    Address, Continuation, Dialect, Framing, Head, Peek, Target, edit, gemini, headers, openai,
+};
+use crate::failover::Features;
 use crate::failover::consult::Edit;
-use crate::failover::{Features, Operation};
 use crate::policy::RequestView;
-use crate::upstream::Expect;
+use crate::upstream::{Asked, Expect, Form};
 
 /// One client request, read as far as the gateway must.
 #[derive(Debug)]
 pub struct Inquiry {
     pub dialect: Dialect,
-    pub operation: Operation,
+    pub task: Task,
+    pub address: Address,
     pub headers: HeaderMap,
     pub body: Bytes,
     pub peek: Peek,
@@ -29,44 +37,171 @@ pub struct Inquiry {
 /// How an attempt's request differs from the client's.
 #[derive(Debug)]
 pub struct Change<'a> {
+    pub target: &'a LiveTarget,
     pub model: &'a str,
+    pub strictness: Strictness,
     /// The text the client already has, when the attempt continues it, and
     /// how the target is asked to.
     pub continues: Option<(&'a str, Continuation)>,
     pub edits: &'a [Edit],
+    /// No other provider was asked before.
+    pub first_provider: bool,
+    pub unix_now: Duration,
+}
+
+/// A request, ready to be sent.
+#[derive(Debug)]
+pub struct Prepared {
+    pub body: Bytes,
+    pub headers: HeaderMap,
+    pub expect: Expect,
+    /// The client's fields that this target was not sent.
+    pub dropped: Vec<String>,
 }
 
 impl Inquiry {
-    /// The body one target is sent.
-    pub fn body_for(&self, change: &Change<'_>) -> Result<Bytes, BadRequest> {
+    /// The request one target is sent.
+    pub fn prepare(&self, change: &Change<'_>) -> Result<Prepared, Refused> {
+        let asked = self.asked(change)?;
+        let (body, mut dropped, form) = if asked.wire == self.dialect {
+            let (body, dropped) = self.adapted(change)?;
+            let form = if change.continues.is_some() { Form::Events } else { Form::Bytes };
+            (body, dropped, form)
+        } else {
+            let written = self.translated(asked.wire, change)?;
+            (written.body, written.dropped, Form::Translated(written.legend))
+        };
+        let LiveTarget { system, parameters, .. } = change.target;
+        let body = match system {
+            Some(template) if asked.task == Task::Generate => {
+                asked.wire.with_system(&body, template)
+            }
+            Some(_) | None => body,
+        };
+        let body = edit::set_all(body, parameters);
+        dropped.dedup();
+        let keep_key = change.first_provider && change.continues.is_none();
+        let way = (self.dialect, asked.wire);
+        Ok(Prepared {
+            body,
+            headers: headers::forward_request_headers(&self.headers, way, keep_key),
+            expect: Expect { asked, choices: self.peek.choices, form, unix_now: change.unix_now },
+            dropped,
+        })
+    }
+
+    /// What is asked of the target, if it has it.
+    fn asked(&self, change: &Change<'_>) -> Result<Asked, Untranslatable> {
+        let endpoint = &change.target.endpoint;
+        let wire = endpoint.wire(self.dialect);
+        let asked = task_there(self.dialect, self.task, wire).map(|task| Asked {
+            wire,
+            task,
+            stream: self.streams(),
+        });
+        asked.filter(|asked| endpoint.has(*asked)).ok_or_else(|| {
+            let reason = format!("dialect {} has no {}", wire.label(), self.task.label());
+            Untranslatable::new(self.task.label(), reason)
+        })
+    }
+
+    /// The client's own body, as this target of the same dialect needs it.
+    fn adapted(&self, change: &Change<'_>) -> Result<(Bytes, Vec<String>), Refused> {
         let body = match change.continues {
-            None => splice(&self.body, &self.peek.model_span, change.model),
+            None => splice(&self.body, self.peek.model_span.as_ref(), change.model),
             Some((partial, how)) => {
                 self.dialect.continue_from(&self.body, &self.peek, change.model, partial, how)?
             }
         };
-        if change.edits.is_empty() {
-            return Ok(body);
+        let body = edited(&body, change.edits)?.unwrap_or(body);
+        let quirks = change.target.endpoint.quirks();
+        if self.dialect != Dialect::OpenAi || self.task != Task::Generate || quirks.is_empty() {
+            return Ok((body, Vec::new()));
         }
-        edit::edit(&body, change.edits)
-            .map_err(|e| BadRequest::new("policy_edit", None, e.to_string()))
+        let (body, dropped) = openai::quirks::adapt(&body, quirks);
+        let mut losses = Losses::new(change.strictness);
+        for field in dropped {
+            losses.tuning(field)?;
+        }
+        Ok((body, losses.into_dropped()))
     }
 
-    #[must_use]
-    pub fn expect(&self, unix_now: Duration) -> Expect {
-        Expect {
-            operation: self.operation,
-            stream: self.streams(),
-            choices: self.peek.choices,
-            usage: self.peek.include_usage,
-            unix_now,
-        }
+    fn translated(
+        &self,
+        wire: Dialect,
+        change: &Change<'_>,
+    ) -> Result<crate::dialect::Written, Refused> {
+        let edited = edited(&self.body, change.edits)?;
+        let body = edited.as_ref().unwrap_or(&self.body);
+        let original = Original {
+            client: self.dialect,
+            task: self.task,
+            body: &utf8(body),
+            address: &self.address,
+            continues: change.continues,
+        };
+        let target = Target {
+            model: change.model,
+            abilities: &change.target.abilities,
+            quirks: change.target.endpoint.quirks(),
+            strictness: change.strictness,
+        };
+        translate(original, wire, &target)
     }
 
+    /// Whether the client waits for a stream.
     #[must_use]
     pub const fn streams(&self) -> bool {
         self.peek.needs.contains(Features::STREAMING)
     }
+
+    /// What an answer says of itself where the provider does not.
+    #[must_use]
+    pub fn head(&self, id: &str, created: Duration) -> Head {
+        Head {
+            id: id.to_owned(),
+            model: self.peek.model.clone(),
+            created: created.as_secs(),
+            include_usage: self.peek.include_usage,
+            framing: self.address.framing,
+        }
+    }
+
+    /// The content type of a stream to the client.
+    #[must_use]
+    pub const fn stream_type(&self) -> &'static str {
+        match self.address.framing {
+            Framing::Sse => "text/event-stream",
+            Framing::Array => "application/json",
+        }
+    }
+
+    /// Vectors of another dialect's provider, as the client expects them.
+    #[must_use]
+    pub fn write_embeddings(&self, embeddings: &Embeddings) -> Bytes {
+        let body = utf8(&self.body);
+        match self.dialect {
+            Dialect::Gemini => gemini::write_vectors(embeddings, self.task == Task::EmbedBatch),
+            Dialect::OpenAi | Dialect::Responses | Dialect::Anthropic => {
+                let base64 = openai::read_embed(&body).is_ok_and(|request| request.base64);
+                openai::write_vectors(embeddings, base64)
+            }
+        }
+    }
+}
+
+/// A body that passed the peek is UTF-8.
+fn utf8(body: &Bytes) -> Cow<'_, str> {
+    String::from_utf8_lossy(body)
+}
+
+/// The body after a policy's edits; `None` without any.
+fn edited(body: &Bytes, edits: &[Edit]) -> Result<Option<Bytes>, Untranslatable> {
+    if edits.is_empty() {
+        return Ok(None);
+    }
+    let edited = edit::edit(body, edits);
+    edited.map(Some).map_err(|error| Untranslatable::new("policy_edit", error.to_string()))
 }
 
 /// What a policy may read of the request.

@@ -1,5 +1,7 @@
-//! The answer on its way to the client: the head once, then the events of the
-//! winning attempt, and after a break those of whoever continues it.
+//! The answer on its way to the client: the head once, then what the winning
+//! attempt says, and after a break what whoever continues it says.
+
+use std::mem;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
@@ -7,8 +9,11 @@ use tokio::sync::oneshot;
 
 use super::outlet::{self, Outlet};
 use super::reply::{self, ReplyBody, Stamp};
-use crate::dialect::{Content, Continuation, Dialect, Identity, Misfit, Part, Seam};
-use crate::upstream::Piece;
+use crate::dialect::hub::Event;
+use crate::dialect::{
+    Content, Continuation, Dialect, ErrorOut, Frame, Head, Misfit, Part, Seam, Writer, stream,
+};
+use crate::upstream::{Piece, PieceContent};
 
 /// Where the answer goes. Dropped without a reply, the client's connection ends.
 #[derive(Debug)]
@@ -21,19 +26,24 @@ pub struct Relay {
 
 /// An answer under way.
 #[derive(Debug)]
-struct Stream {
+pub struct Stream {
     outlet: Outlet,
     /// False for the bytes of a whole answer that is too large to be held.
     events: bool,
-    /// The first chunks' id and model, which a continuation keeps.
-    identity: Option<Identity>,
+    writer: Writer,
     /// Between a broken stream and its continuation.
     seam: Option<Seam>,
     /// What the continuation added to the text so far.
     spliced: String,
     /// What comes after the model said why it stopped: kept until the whole
     /// answer was accepted.
-    closing: Vec<Bytes>,
+    closing: Vec<Closing>,
+}
+
+#[derive(Debug)]
+enum Closing {
+    Frame(Frame, Part),
+    Event(Event),
 }
 
 /// What was forwarded of some pieces.
@@ -53,7 +63,26 @@ impl Forwarded {
         Self { text: 0, content: false, continuable: true, finished: false }
     }
 
-    pub const fn add(&mut self, content: Content) {
+    /// What a part brings.
+    pub const fn add(&mut self, part: &Part) {
+        match part {
+            Part::Content(content) => self.add_content(*content),
+            Part::Finish(content) => {
+                if let Some(content) = content {
+                    self.add_content(*content);
+                }
+                self.finished = true;
+            }
+            Part::Comment
+            | Part::Lifecycle
+            | Part::Usage
+            | Part::Done
+            | Part::Error(_)
+            | Part::Malformed { .. } => {}
+        }
+    }
+
+    const fn add_content(&mut self, content: Content) {
         self.text = self.text.saturating_add(content.text_bytes);
         self.content = true;
         self.continuable &= content.continuable;
@@ -89,8 +118,8 @@ impl Relay {
         self.stream.as_ref().is_some_and(|stream| stream.outlet.is_full())
     }
 
-    /// A complete answer in one piece.
-    pub fn whole(&mut self, headers: &HeaderMap, stamp: &Stamp, body: Bytes) {
+    /// A whole answer.
+    pub fn whole(&mut self, headers: HeaderMap, stamp: &Stamp, body: Bytes) {
         self.head(StatusCode::OK, headers, stamp, ReplyBody::whole(body));
     }
 
@@ -105,23 +134,23 @@ impl Relay {
     ///
     /// `events` is false for a whole answer that is handed on as it comes: it
     /// ends with its last byte, and nothing can be added to it.
-    pub fn open(&mut self, headers: &HeaderMap, stamp: &Stamp, events: bool) {
+    pub fn open(&mut self, headers: HeaderMap, stamp: &Stamp, head: Head, events: bool) {
         let (outlet, body) = outlet::channel(self.buffer);
         self.head(StatusCode::OK, headers, stamp, ReplyBody::stream(body));
         self.stream = Some(Stream {
             outlet,
             events,
-            identity: None,
+            writer: Writer::new(self.dialect, head),
             seam: None,
             spliced: String::new(),
             closing: Vec::new(),
         });
     }
 
-    fn head(&mut self, status: StatusCode, headers: &HeaderMap, stamp: &Stamp, body: ReplyBody) {
+    fn head(&mut self, status: StatusCode, headers: HeaderMap, stamp: &Stamp, body: ReplyBody) {
         let mut response = Response::new(body);
         *response.status_mut() = status;
-        *response.headers_mut() = headers.clone();
+        *response.headers_mut() = headers;
         reply::stamp(response.headers_mut(), stamp);
         self.respond(response);
     }
@@ -141,7 +170,7 @@ impl Relay {
     }
 
     pub fn take_spliced(&mut self) -> String {
-        self.stream.as_mut().map(|stream| std::mem::take(&mut stream.spliced)).unwrap_or_default()
+        self.stream.as_mut().map(|stream| mem::take(&mut stream.spliced)).unwrap_or_default()
     }
 
     /// Hands on raw bytes of an answer too large to look at.
@@ -151,153 +180,171 @@ impl Relay {
         }
     }
 
-    /// Hands on the events of the answering attempt.
+    /// Hands on what the answering attempt says.
     pub fn forward(&mut self, pieces: Vec<Piece>) -> Result<Forwarded, Misfit> {
         let Some(stream) = &mut self.stream else { return Ok(Forwarded::nothing()) };
-        match stream.seam {
-            None => Ok(stream.forward_plain(pieces, self.dialect)),
-            Some(_) => stream.forward_spliced(pieces, self.dialect),
-        }
+        let mut done = Forwarded::nothing();
+        let mut out = Vec::new();
+        let forwarded =
+            pieces.into_iter().try_for_each(|piece| stream.take(piece, &mut done, &mut out));
+        stream.outlet.push(Bytes::from(out));
+        forwarded.map(|()| done)
     }
 
-    /// Puts `text` in place of the text of the held pieces.
+    /// Hands on the held pieces with `text` in place of theirs.
     pub fn forward_amended(&mut self, pieces: Vec<Piece>, text: &str) {
         let Some(stream) = &mut self.stream else { return };
-        let mut text = Some(text);
-        for piece in pieces {
-            stream.learn_identity(&piece, self.dialect);
-            match piece.part {
-                Part::Content(_) | Part::Finish(_) => {
-                    let finish = matches!(piece.part, Part::Finish(_));
-                    let replaced = text.take().unwrap_or_default();
-                    if finish || !replaced.is_empty() {
-                        let bytes = self.dialect.with_text(&piece.frame, replaced);
-                        stream.send(bytes, finish);
-                    }
-                }
-                Part::Lifecycle | Part::Usage => {
-                    let closing = !stream.closing.is_empty();
-                    stream.send(piece.frame.bytes, closing);
-                }
-                Part::Comment | Part::Done | Part::Error(_) | Part::Malformed { .. } => {}
+        let mut amended = Some(text.to_owned());
+        let mut out = Vec::new();
+        for event in events_of(self.dialect, pieces) {
+            let ends = matches!(event, Event::Finish { .. });
+            let says = matches!(event, Event::Text { .. });
+            if (ends || says)
+                && let Some(text) = amended.take()
+            {
+                stream.writer.write(&Event::Text { choice: 0, text }, &mut out);
+            }
+            if !says {
+                stream.say(event, true, &mut out);
             }
         }
+        stream.outlet.push(Bytes::from(out));
     }
 
     /// The proper end of a stream. `note` becomes a comment before the terminator.
     pub fn finish(&mut self, note: Option<&str>) {
         let Some(mut stream) = self.stream.take() else { return };
         if stream.events {
-            for bytes in stream.closing.drain(..) {
-                stream.outlet.push(bytes);
+            let mut out = Vec::new();
+            for closing in mem::take(&mut stream.closing) {
+                match closing {
+                    Closing::Frame(frame, part) => stream.writer.pass(&frame, &part, &mut out),
+                    Closing::Event(event) => stream.writer.write(&event, &mut out),
+                }
             }
             if let Some(note) = note {
-                stream.outlet.push(self.dialect.comment(note));
+                stream.writer.comment(note, &mut out);
             }
-            stream.outlet.push(self.dialect.terminator());
+            stream.writer.finish(&mut out);
+            stream.outlet.push(Bytes::from(out));
         }
         stream.outlet.close();
     }
 
-    /// The end of a stream that broke: an error event, no normal terminator. Of
-    /// a whole answer there is only its connection to break off.
-    pub fn break_off(&mut self, event: Bytes) {
-        if let Some(stream) = self.stream.take().filter(|stream| stream.events) {
-            stream.outlet.push(event);
-            stream.outlet.close();
-        }
+    /// The stream, if one was opened, to be broken off. Dropped, its connection
+    /// breaks.
+    pub const fn take_stream(&mut self) -> Option<Stream> {
+        self.stream.take()
     }
 }
 
+/// The events of an answer from its beginning. Frames are those of the client's
+/// own dialect.
+fn events_of(dialect: Dialect, pieces: Vec<Piece>) -> Vec<Event> {
+    let mut frames = Vec::new();
+    let mut events = Vec::new();
+    for piece in pieces {
+        match piece.content {
+            PieceContent::Frame(frame) => frames.push(frame),
+            PieceContent::Events(more) => events.extend(more),
+        }
+    }
+    events.extend(stream::events_of(dialect, &frames).into_iter().flatten());
+    events
+}
+
 impl Stream {
-    /// The chunk under the first stream's id and model.
-    fn renamed(&self, piece: &Piece, text: Option<&str>, dialect: Dialect) -> Bytes {
-        match &self.identity {
-            Some(identity) => dialect.rewrite(&piece.frame, identity, text),
-            None => piece.frame.bytes.clone(),
+    /// The end of a stream that broke: an error event, no normal terminator. Of
+    /// a whole answer there is only its connection to break off.
+    pub fn break_off(mut self, error: &ErrorOut<'_>) {
+        if self.events {
+            let mut out = Vec::new();
+            self.writer.error(error, &mut out);
+            self.outlet.push(Bytes::from(out));
+            self.outlet.close();
         }
     }
 
-    fn send(&mut self, bytes: Bytes, closing: bool) {
-        if closing {
-            self.closing.push(bytes);
-        } else {
-            self.outlet.push(bytes);
-        }
-    }
-
-    fn learn_identity(&mut self, piece: &Piece, dialect: Dialect) {
-        if self.identity.is_none() {
-            self.identity = dialect.identity(&piece.frame);
-        }
-    }
-
-    /// Byte for byte, except for what closes the stream.
-    fn forward_plain(&mut self, pieces: Vec<Piece>, dialect: Dialect) -> Forwarded {
-        let mut done = Forwarded::nothing();
-        for piece in pieces {
-            self.learn_identity(&piece, dialect);
-            match piece.part {
-                Part::Comment | Part::Lifecycle | Part::Usage => {}
-                Part::Content(content) => done.add(content),
-                Part::Finish(content) => {
-                    if let Some(content) = content {
-                        done.add(content);
-                    }
-                    done.finished = true;
-                }
-                Part::Done | Part::Error(_) | Part::Malformed { .. } => continue,
-            }
-            let closing = done.finished || !self.closing.is_empty();
-            self.send(piece.frame.bytes, closing);
-        }
-        done
-    }
-
-    /// Re-written to the first stream's id and model, without what the client
-    /// already has.
-    fn forward_spliced(
+    fn take(
         &mut self,
-        pieces: Vec<Piece>,
-        dialect: Dialect,
-    ) -> Result<Forwarded, Misfit> {
-        let mut done = Forwarded::nothing();
-        for piece in pieces {
-            let finish = match piece.part {
-                Part::Content(Content { continuable, .. }) => {
-                    done.add(Content { text_bytes: 0, continuable });
-                    false
+        piece: Piece,
+        done: &mut Forwarded,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Misfit> {
+        match &piece.part {
+            Part::Done | Part::Error(_) | Part::Malformed { .. } => return Ok(()),
+            Part::Comment | Part::Lifecycle | Part::Content(_) | Part::Finish(_) | Part::Usage => {}
+        }
+        match piece.content {
+            PieceContent::Frame(frame) => {
+                done.add(&piece.part);
+                if done.finished || !self.closing.is_empty() {
+                    self.closing.push(Closing::Frame(frame, piece.part));
+                } else {
+                    self.writer.pass(&frame, &piece.part, out);
                 }
-                Part::Finish(_) => {
-                    done.finished = true;
-                    true
-                }
-                Part::Usage => {
-                    let bytes = self.renamed(&piece, None, dialect);
-                    self.closing.push(bytes);
-                    continue;
-                }
-                Part::Comment
-                | Part::Lifecycle
-                | Part::Done
-                | Part::Error(_)
-                | Part::Malformed { .. } => continue,
-            };
-            let text = dialect.text_of(&piece.frame);
-            let mut fresh = match self.seam.as_mut() {
-                Some(seam) => seam.push(&text)?.unwrap_or_default(),
-                None => text.clone(),
-            };
-            if finish && let Some(seam) = self.seam.as_mut() {
-                fresh.push_str(&seam.end()?.unwrap_or_default());
+                Ok(())
             }
-            self.spliced.push_str(&fresh);
-            done.text = done.text.saturating_add(u32::try_from(fresh.len()).unwrap_or(u32::MAX));
-            if finish || !fresh.is_empty() || text.is_empty() {
-                let bytes = self.renamed(&piece, Some(&fresh), dialect);
-                self.send(bytes, finish);
+            PieceContent::Events(_) if piece.part == Part::Comment => {
+                if self.closing.is_empty() {
+                    self.writer.keep_alive(out);
+                }
+                Ok(())
+            }
+            PieceContent::Events(events) if self.seam.is_some() => {
+                // How much of its text is new is not known yet.
+                let text = done.text;
+                done.add(&piece.part);
+                done.text = text;
+                self.splice(events, done, out)
+            }
+            PieceContent::Events(events) => {
+                done.add(&piece.part);
+                let last = matches!(piece.part, Part::Finish(_));
+                for event in events {
+                    self.say(event, last, out);
+                }
+                Ok(())
             }
         }
-        Ok(done)
+    }
+
+    /// Writes an event, or keeps it for the end: why the last choice stopped,
+    /// and what comes after that. Counts of tokens may come at any time.
+    fn say(&mut self, event: Event, last: bool, out: &mut Vec<u8>) {
+        let ends = last && matches!(event, Event::Finish { .. });
+        if ends || !self.closing.is_empty() {
+            self.closing.push(Closing::Event(event));
+        } else {
+            self.writer.write(&event, out);
+        }
+    }
+
+    /// What a continuation says, without what the client already has, and
+    /// without the reasoning that led there.
+    fn splice(
+        &mut self,
+        events: Vec<Event>,
+        done: &mut Forwarded,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Misfit> {
+        for event in events {
+            let fresh = match (&event, &mut self.seam) {
+                (Event::Text { text, .. }, Some(seam)) => seam.push(text)?,
+                (Event::Begin { .. } | Event::Usage(_) | Event::Thought { .. }, _) | (_, None) => {
+                    None
+                }
+                (_, Some(seam)) => seam.end()?,
+            };
+            if let Some(text) = fresh {
+                self.spliced.push_str(&text);
+                done.text = done.text.saturating_add(u32::try_from(text.len()).unwrap_or(u32::MAX));
+                self.say(Event::Text { choice: 0, text }, true, out);
+            }
+            if !matches!(event, Event::Text { .. } | Event::Thought { .. }) {
+                self.say(event, true, out);
+            }
+        }
+        Ok(())
     }
 }

@@ -2,7 +2,6 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
@@ -18,6 +17,9 @@ pub const TRACE: HeaderName = HeaderName::from_static("x-backstay-trace");
 pub const TARGET: HeaderName = HeaderName::from_static("x-backstay-target");
 pub const ATTEMPTS: HeaderName = HeaderName::from_static("x-backstay-attempts");
 pub const POLICY: HeaderName = HeaderName::from_static("x-backstay-policy");
+pub const DROPPED: HeaderName = HeaderName::from_static("x-backstay-dropped");
+/// A count of tokens is the gateway's own estimate.
+pub const ESTIMATED: HeaderName = HeaderName::from_static("x-backstay-estimated");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
@@ -30,13 +32,21 @@ pub struct Stamp {
     pub attempts: u32,
     /// Name and short digest; `none` if none was asked.
     pub policy: String,
+    /// The client's fields that the target was not sent.
+    pub dropped: Vec<String>,
 }
 
 impl Stamp {
     /// Of a response that was given without an exchange.
     #[must_use]
     pub fn of_none(trace: String) -> Self {
-        Self { trace, target: "none".to_owned(), attempts: 0, policy: "none".to_owned() }
+        Self {
+            trace,
+            target: "none".to_owned(),
+            attempts: 0,
+            policy: "none".to_owned(),
+            dropped: Vec::new(),
+        }
     }
 }
 
@@ -46,13 +56,16 @@ pub fn stamp(headers: &mut HeaderMap, stamp: &Stamp) {
     headers.insert(TARGET, value(&stamp.target));
     headers.insert(ATTEMPTS, HeaderValue::from(stamp.attempts));
     headers.insert(POLICY, value(&stamp.policy));
+    if !stamp.dropped.is_empty() {
+        headers.insert(DROPPED, value(&stamp.dropped.join(", ")));
+    }
 }
 
 /// Names come from the configuration and may hold any character.
 fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| {
         let plain: String =
-            text.chars().map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect();
+            text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect();
         HeaderValue::from_str(&plain).unwrap_or(HeaderValue::from_static("unprintable"))
     })
 }
@@ -107,18 +120,13 @@ impl Body for ReplyBody {
 
 /// An error in the client's dialect.
 #[must_use]
-pub fn error(
-    dialect: Dialect,
-    error: &ErrorOut<'_>,
-    retry_after: Option<Duration>,
-    by: &Stamp,
-) -> Response<ReplyBody> {
+pub fn error(dialect: Dialect, error: &ErrorOut<'_>, by: &Stamp) -> Response<ReplyBody> {
     let body = dialect.error_body(error);
-    let mut response = json(status(error.status), body, by);
+    let mut response = json(status(dialect.error_status(error.status)), body, by);
     let headers = response.headers_mut();
     // Whatever could be tried was tried here: clients must not multiply it.
     headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
-    if let Some(length) = retry_after {
+    if let Some(length) = error.retry_after {
         let seconds = length.as_secs_f64().ceil().max(1.0);
         headers.insert(header::RETRY_AFTER, value(&format!("{seconds}")));
     }
@@ -149,20 +157,10 @@ pub fn json(status: StatusCode, body: Bytes, by: &Stamp) -> Response<ReplyBody> 
 }
 
 /// Makes the headers of a provider's stream those of ours.
-pub fn stream_headers(headers: &mut HeaderMap) {
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+pub fn stream_headers(headers: &mut HeaderMap, content_type: &'static str) {
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
-}
-
-/// The type of an error, as OpenAI names them.
-#[must_use]
-pub const fn kind(status: u16) -> &'static str {
-    match status {
-        429 => "rate_limit_error",
-        400..500 => "invalid_request_error",
-        _ => "server_error",
-    }
 }
 
 #[must_use]

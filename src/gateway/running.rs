@@ -7,9 +7,9 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::relay::Forwarded;
-use crate::dialect::{AnswerText, Part, Whole};
+use crate::dialect::{AnswerText, Part};
 use crate::failover::{CandidateId, Timestamp};
-use crate::upstream::{Attempt, ErrorBody, Piece};
+use crate::upstream::{Attempt, ErrorBody, Piece, Whole, WholeContent};
 
 /// An attempt as the driver holds it.
 pub struct Running {
@@ -23,7 +23,9 @@ pub struct Running {
     pub held_bytes: usize,
     /// What it said: of a whole answer, or of a stream that ended.
     pub answer: Option<Arc<AnswerText>>,
-    pub whole: Option<Bytes>,
+    pub whole: Option<WholeContent>,
+    /// The client's fields that it was not sent.
+    pub dropped: Vec<String>,
     pub overflow: Vec<Bytes>,
     pub overflowing: bool,
     pub error: Option<ErrorBody>,
@@ -34,6 +36,7 @@ impl Running {
         candidate: CandidateId,
         continues: bool,
         upstream: Option<Attempt>,
+        dropped: Vec<String>,
         started: Timestamp,
     ) -> Self {
         Self {
@@ -46,6 +49,7 @@ impl Running {
             held_bytes: 0,
             answer: None,
             whole: None,
+            dropped,
             overflow: Vec::new(),
             overflowing: false,
             error: None,
@@ -69,33 +73,19 @@ impl Running {
         }
     }
 
-    pub fn complete(&mut self, body: Bytes, whole: Whole) {
-        self.answer = Some(Arc::new(whole.answer));
-        self.whole = Some(body);
+    pub fn complete(&mut self, whole: Whole) {
+        self.answer = Some(Arc::new(whole.text));
+        self.whole = Some(whole.content);
     }
 
     /// Keeps pieces back until the commit. Comments are not worth keeping.
     pub fn hold(&mut self, pieces: Vec<Piece>) -> Forwarded {
         let mut seen = Forwarded::nothing();
         for piece in &pieces {
-            self.held_bytes += piece.frame.bytes.len();
-            match &piece.part {
-                Part::Content(content) => seen.add(*content),
-                Part::Finish(content) => {
-                    if let Some(content) = content {
-                        seen.add(*content);
-                    }
-                    seen.finished = true;
-                }
-                Part::Comment
-                | Part::Lifecycle
-                | Part::Usage
-                | Part::Done
-                | Part::Error(_)
-                | Part::Malformed { .. } => {}
-            }
+            self.held_bytes += piece.size();
+            seen.add(&piece.part);
         }
-        let worth = pieces.into_iter().filter(|piece| !matches!(piece.part, Part::Comment));
+        let worth = pieces.into_iter().filter(|piece| piece.part != Part::Comment);
         self.held.extend(worth);
         seen
     }

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,10 +14,19 @@ use http_body::Body as _;
 use reqwest::{Body, Response};
 use tokio::time::Sleep;
 
-use super::endpoint::{Endpoint, root_cause};
+use super::endpoint::{Asked, Endpoint, root_cause};
+use super::report::{
+    ErrorBody, Expect, Form, Headers, Piece, PieceContent, Report, Whole, WholeContent,
+};
+use crate::dialect::hub::legend::Undo;
+use crate::dialect::hub::{Answer, Legend};
 use crate::dialect::sse::End;
-use crate::dialect::{AnswerText, Frame, Framer, Part, Reader, Whole, headers, hints, sse};
-use crate::failover::{Operation, Outcome};
+use crate::dialect::{
+    AnswerText, Dialect, Frame, Framer, Part, Reader, Task, gemini, headers, hints, openai, sse,
+    stream,
+};
+use crate::failover::{FailureClass, Outcome};
+use crate::secret::Secret;
 
 /// A whole answer is held until complete up to here; beyond that it is
 /// delivered as it comes.
@@ -27,57 +37,6 @@ const ERROR_BODY_TIME: Duration = Duration::from_secs(1);
 /// How long, and how far, a finished connection is read on so that it can be
 /// used again.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
-
-/// What the client asked for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Expect {
-    pub operation: Operation,
-    pub stream: bool,
-    /// Choices asked for (`n`).
-    pub choices: u32,
-    /// Whether the client asked for a usage chunk at the end of the stream.
-    pub usage: bool,
-    /// Unix time, for the dates in headers.
-    pub unix_now: Duration,
-}
-
-/// What happened to the attempt.
-#[derive(Debug)]
-pub enum Report {
-    /// The status line and headers of a success.
-    Headers(Box<Headers>),
-    /// Events of a stream, in order; whatever arrived at once.
-    Pieces(Vec<Piece>),
-    /// A complete answer.
-    Whole(Bytes, Box<Whole>),
-    /// Part of a whole answer that is too large to be held.
-    Overflow(Bytes),
-    /// The end. Said once, last.
-    Ended(Outcome, Option<ErrorBody>),
-}
-
-/// What a success says before its body.
-#[derive(Debug)]
-pub struct Headers {
-    /// Those that may be handed on.
-    pub forwarded: HeaderMap,
-    pub requests_left: Option<u32>,
-    pub tokens_left: Option<u32>,
-}
-
-/// One event of a stream.
-#[derive(Debug)]
-pub struct Piece {
-    pub frame: Frame,
-    pub part: Part,
-}
-
-/// A provider's error as it came, credentials cut out.
-#[derive(Clone, Debug)]
-pub struct ErrorBody {
-    pub content_type: Option<http::HeaderValue>,
-    pub body: Bytes,
-}
 
 type Sending = Pin<Box<dyn Future<Output = reqwest::Result<Response>> + Send>>;
 
@@ -106,12 +65,14 @@ struct Streaming {
     body: Body,
     framer: Framer,
     reader: Reader,
+    /// What is wanted are events.
+    events: bool,
     content_seen: bool,
 }
 
 /// See the module.
 pub struct Attempt {
-    endpoint: Endpoint,
+    endpoint: Arc<Endpoint>,
     expect: Expect,
     state: State,
     queue: VecDeque<Report>,
@@ -127,16 +88,21 @@ impl std::fmt::Debug for Attempt {
 impl Attempt {
     /// Prepares the request; nothing is sent before the first poll.
     #[must_use]
-    pub fn new(endpoint: &Endpoint, expect: Expect, forwarded: &HeaderMap, body: Bytes) -> Self {
-        let request = endpoint.request(expect.operation, forwarded, body);
+    pub fn new(
+        endpoint: &Arc<Endpoint>,
+        expect: Expect,
+        forwarded: &HeaderMap,
+        body: Bytes,
+    ) -> Option<Self> {
+        let request = endpoint.request(expect.asked, forwarded, body)?;
         let sending = endpoint.client().execute(request);
-        Self {
-            endpoint: endpoint.clone(),
+        Some(Self {
+            endpoint: Arc::clone(endpoint),
             expect,
             state: State::Sending(Box::pin(sending)),
             queue: VecDeque::new(),
             answered: None,
-        }
+        })
     }
 
     /// The answer's text, tool calls and finish so far.
@@ -226,11 +192,12 @@ impl Attempt {
         let is_document = content_type
             .as_deref()
             .is_some_and(|t| t.starts_with("application/json") || t.starts_with("text/html"));
-        self.state = if self.expect.stream && !is_document {
+        self.state = if self.expect.asked.stream && !is_document {
             State::Stream(Box::new(Streaming {
                 body,
                 framer: Framer::new(sse::DEFAULT_FRAME_LIMIT),
-                reader: self.endpoint.dialect().reader(self.expect.choices),
+                reader: self.expect.reader(),
+                events: self.expect.form != Form::Bytes,
                 content_seen: false,
             }))
         } else {
@@ -244,11 +211,18 @@ impl Attempt {
         else {
             return;
         };
-        let dialect = self.endpoint.dialect();
+        let dialect = self.expect.asked.wire;
         let secrets = self.endpoint.secret();
         let secrets = secrets.as_slice();
-        let reply =
+        let mut reply =
             dialect.error_reply(status.as_u16(), &headers, &read, self.expect.unix_now, secrets);
+        // What is wrong with a translated request need not be wrong with the
+        // client's own (wire formats §6, row 9).
+        if matches!(self.expect.form, Form::Translated(_))
+            && reply.class == FailureClass::BadRequest
+        {
+            reply.class = FailureClass::Unsupported;
+        }
         let text = String::from_utf8_lossy(&read).into_owned();
         let body = secrets.iter().fold(text, |text, secret| secret.redact(&text));
         let body = ErrorBody {
@@ -266,26 +240,63 @@ impl Attempt {
             return;
         };
         let body = read.freeze();
-        let dialect = self.endpoint.dialect();
-        let secrets = self.endpoint.secret();
-        let content_type = content_type.as_deref();
-        match dialect.read_whole(self.expect.operation, content_type, &body, secrets.as_slice()) {
+        match self.read_whole(&body, content_type.as_deref()) {
             Err(outcome) => self.end(outcome),
-            Ok(whole) if self.expect.stream => {
-                let frames = dialect.whole_as_stream(&body, self.expect.usage);
-                let mut reader = dialect.reader(self.expect.choices);
-                let pieces = frames.into_iter().map(|frame| {
-                    let part = reader.read(&frame, secrets.as_slice());
-                    Piece { frame, part }
+            Ok(whole) if self.expect.asked.stream => {
+                let WholeContent::Answer(answer) = whole.content else {
+                    let detail = "a document where a stream was asked for, of no known form";
+                    return self.end(Outcome::NotAnAnswer { detail: detail.to_owned() });
+                };
+                let steps = stream::steps_of(answer, self.expect.choices);
+                let pieces = steps.into_iter().map(|(part, event)| Piece {
+                    part,
+                    content: PieceContent::Events(vec![event]),
                 });
                 self.queue.push_back(Report::Pieces(pieces.collect()));
-                self.answered = Some(whole.answer);
+                self.answered = Some(whole.text);
                 self.end(Outcome::Completed);
             }
             Ok(whole) => {
-                self.queue.push_back(Report::Whole(body, Box::new(whole)));
+                self.queue.push_back(Report::Whole(Box::new(whole)));
                 self.end(Outcome::Completed);
             }
+        }
+    }
+
+    /// A complete body in the form that is wanted.
+    fn read_whole(&self, body: &Bytes, content_type: Option<&str>) -> Result<Whole, Outcome> {
+        let Asked { wire, task, stream } = self.expect.asked;
+        let secrets = self.endpoint.secret();
+        let whole = wire.read_whole(task, content_type, body, secrets.as_slice())?;
+        let legend = match &self.expect.form {
+            Form::Translated(legend) => legend.clone(),
+            Form::Events => Legend::default(),
+            Form::Bytes if stream => Legend::default(),
+            Form::Bytes => {
+                let content = WholeContent::Bytes(body.clone());
+                return Ok(Whole { text: whole.answer, content });
+            }
+        };
+        let unreadable =
+            || Outcome::NotAnAnswer { detail: "an answer of no known form".to_owned() };
+        match task {
+            Task::Generate => {
+                let answer = wire.read_answer(body).ok_or_else(unreadable)?;
+                let events = Undo::new(legend).apply(answer.into_events());
+                let answer = Answer::of(events);
+                Ok(Whole { text: answer.text(), content: WholeContent::Answer(answer) })
+            }
+            Task::Embed | Task::EmbedBatch => {
+                let vectors = match wire {
+                    Dialect::OpenAi => openai::read_vectors(body),
+                    Dialect::Gemini => gemini::read_vectors(body),
+                    Dialect::Responses | Dialect::Anthropic => None,
+                };
+                let vectors = vectors.ok_or_else(unreadable)?;
+                let content = WholeContent::Embeddings(vectors);
+                Ok(Whole { text: AnswerText::default(), content })
+            }
+            Task::CountTokens => Err(unreadable()),
         }
     }
 
@@ -294,8 +305,8 @@ impl Attempt {
         else {
             return;
         };
-        if self.expect.stream {
-            let detail = "a document where a stream was asked for, too large to be turned into one";
+        if self.expect.asked.stream || self.expect.form != Form::Bytes {
+            let detail = "a document too large to be put into another form";
             return self.end(Outcome::NotAnAnswer { detail: detail.to_owned() });
         }
         self.queue.push_back(Report::Overflow(read.freeze()));
@@ -318,10 +329,9 @@ impl Attempt {
                     break;
                 }
             };
-            let part = streaming.reader.read(&frame, secrets.as_slice());
-            streaming.content_seen |= matches!(part, Part::Content(_) | Part::Finish(_));
-            outcome = streaming.end_of(&part);
-            pieces.push(Piece { frame, part });
+            let piece = streaming.read(frame, secrets.as_slice());
+            outcome = streaming.end_of(&piece.part);
+            pieces.push(piece);
         }
         if !pieces.is_empty() {
             self.queue.push_back(Report::Pieces(pieces));
@@ -335,8 +345,8 @@ impl Attempt {
         let secrets = self.endpoint.secret();
         let State::Stream(streaming) = &mut self.state else { return };
         let last = streaming.last_frame().map(|frame| {
-            let part = streaming.reader.read(&frame, secrets.as_slice());
-            (streaming.end_of(&part), Piece { frame, part })
+            let piece = streaming.read(frame, secrets.as_slice());
+            (streaming.end_of(&piece.part), piece)
         });
         // Half an event says nothing; a whole one without its blank line does.
         if let Some((end, piece)) = last
@@ -372,6 +382,17 @@ impl Attempt {
 }
 
 impl Streaming {
+    fn read(&mut self, frame: Frame, secrets: &[&Secret]) -> Piece {
+        let part = self.reader.read(&frame, secrets);
+        self.content_seen |= matches!(part, Part::Content(_) | Part::Finish(_));
+        let content = if self.events {
+            PieceContent::Events(self.reader.take_events())
+        } else {
+            PieceContent::Frame(frame)
+        };
+        Piece { part, content }
+    }
+
     /// What lies in the framer at the end of the input, as an event.
     fn last_frame(&mut self) -> Option<Frame> {
         match self.framer.finish() {
@@ -388,6 +409,9 @@ impl Streaming {
             Part::Done => Some(Outcome::NotAnAnswer { detail: "an empty stream".to_owned() }),
             Part::Error(reply) => Some(Outcome::Error(reply.clone())),
             Part::Malformed { detail } => Some(Outcome::Malformed { detail: detail.clone() }),
+            Part::Finish(_) | Part::Usage | Part::Lifecycle if self.reader.ended() => {
+                Some(Outcome::Completed)
+            }
             Part::Comment | Part::Lifecycle | Part::Content(_) | Part::Finish(_) | Part::Usage => {
                 None
             }

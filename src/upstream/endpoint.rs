@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use reqwest::{Client, Request, Url, redirect, retry};
 
-use crate::dialect::Dialect;
-use crate::failover::Operation;
+use crate::dialect::provider::Ask;
+use crate::dialect::{Dialect, Quirks, Site, Task};
 use crate::secret::Secret;
 
 /// How long a connection without a call is kept. Providers close theirs after
@@ -18,11 +18,20 @@ const IDLE: Duration = Duration::from_secs(50);
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     client: Client,
-    dialect: Dialect,
-    chat: Url,
-    embeddings: Url,
+    site: Site,
+    quirks: Quirks,
+    /// By what is asked; see [`Endpoint::of_model`].
+    urls: Vec<(Asked, Url)>,
     headers: HeaderMap,
     secret: Option<Secret>,
+}
+
+/// What decides about the URL of a model's request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Asked {
+    pub wire: Dialect,
+    pub task: Task,
+    pub stream: bool,
 }
 
 /// An endpoint that cannot be set up; the operator's to mend.
@@ -40,14 +49,14 @@ impl Endpoint {
     /// HTTP/1.1 only: a stream that is not read then costs its own connection,
     /// never one it shares.
     pub fn new(
-        dialect: Dialect,
-        base_url: &str,
+        site: Site,
+        quirks: Quirks,
         secret: Option<&Secret>,
         own_headers: &[(String, Secret)],
         connect_timeout: Duration,
     ) -> Result<Self, EndpointError> {
         let mut builder = Client::builder();
-        if !base_url.starts_with("https") {
+        if !site.base_url.starts_with("https") {
             // Without TLS there is no need of the machine's certificates.
             builder = builder.tls_certs_only([]);
         }
@@ -62,11 +71,7 @@ impl Endpoint {
             .pool_idle_timeout(IDLE)
             .build()
             .map_err(|e| EndpointError::Tls(root_cause(&e)))?;
-        let url = |operation| {
-            let path = dialect.path(operation).unwrap_or_default();
-            let url = format!("{}{path}", base_url.trim_end_matches('/'));
-            Url::parse(&url).map_err(|_| EndpointError::Url(base_url.to_owned()))
-        };
+        Url::parse(&site.base_url).map_err(|_| EndpointError::Url(site.base_url.clone()))?;
         let mut headers = HeaderMap::new();
         for (name, value) in own_headers {
             let bad = || EndpointError::Header(name.clone());
@@ -76,17 +81,53 @@ impl Endpoint {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if let Some(secret) = secret {
-            let bad = || EndpointError::Header("authorization".to_owned());
-            let (name, value) = dialect.auth_header(secret).ok_or_else(bad)?;
-            headers.insert(name, value);
+            let bad = || EndpointError::Header("api_key".to_owned());
+            let (name, value) = site.auth_header(secret).ok_or_else(bad)?;
+            // A header of the operator's own may carry the key in another way.
+            headers.entry(name).or_insert(value);
         }
-        let (chat, embeddings) = (url(Operation::Chat)?, url(Operation::Embeddings)?);
-        Ok(Self { client, dialect, chat, embeddings, headers, secret: secret.cloned() })
+        Ok(Self { client, site, quirks, urls: Vec::new(), headers, secret: secret.cloned() })
+    }
+
+    /// The same for one model, with the URLs of everything it can be asked.
+    #[must_use]
+    pub fn of_model(&self, model: &str) -> Self {
+        let wires = Dialect::ALL.map(|client| self.site.wire(client));
+        let mut urls: Vec<(Asked, Url)> = Vec::new();
+        for wire in wires {
+            for (task, stream) in
+                Task::ALL.into_iter().flat_map(|task| [(task, false), (task, true)])
+            {
+                let asked = Asked { wire, task, stream };
+                let url = self.site.url(Ask { wire, task, model, stream });
+                let url = url.and_then(|url| Url::parse(&url).ok());
+                if let (Some(url), false) = (url, urls.iter().any(|known| known.0 == asked)) {
+                    urls.push((asked, url));
+                }
+            }
+        }
+        Self { urls, ..self.clone() }
+    }
+
+    /// The dialect that is spoken there for a client of this one.
+    #[must_use]
+    pub const fn wire(&self, client: Dialect) -> Dialect {
+        self.site.wire(client)
     }
 
     #[must_use]
-    pub const fn dialect(&self) -> Dialect {
-        self.dialect
+    pub const fn quirks(&self) -> Quirks {
+        self.quirks
+    }
+
+    /// Whether the provider has what is asked at all.
+    #[must_use]
+    pub fn has(&self, asked: Asked) -> bool {
+        self.url(asked).is_some()
+    }
+
+    fn url(&self, asked: Asked) -> Option<&Url> {
+        self.urls.iter().find(|known| known.0 == asked).map(|known| &known.1)
     }
 
     /// The credential, to be cut out of whatever the provider says.
@@ -99,17 +140,14 @@ impl Endpoint {
         &self.client
     }
 
+    /// `None` for what the provider does not have.
     pub(super) fn request(
         &self,
-        operation: Operation,
+        asked: Asked,
         forwarded: &HeaderMap,
         body: Bytes,
-    ) -> Request {
-        let url = match operation {
-            Operation::Embeddings => &self.embeddings,
-            Operation::Chat | Operation::Responses | Operation::Other => &self.chat,
-        };
-        let mut request = Request::new(Method::POST, url.clone());
+    ) -> Option<Request> {
+        let mut request = Request::new(Method::POST, self.url(asked)?.clone());
         let headers = request.headers_mut();
         headers.reserve(self.headers.len() + forwarded.len());
         headers.extend(forwarded.iter().map(|(name, value)| (name.clone(), value.clone())));
@@ -117,7 +155,7 @@ impl Endpoint {
             headers.insert(name.clone(), value.clone());
         }
         *request.body_mut() = Some(body.into());
-        request
+        Some(request)
     }
 }
 

@@ -4,6 +4,10 @@
 
 mod attempt;
 mod endpoint;
+mod report;
 
-pub use attempt::{Attempt, ErrorBody, Expect, Headers, Piece, Report};
-pub use endpoint::{Endpoint, EndpointError};
+pub use attempt::Attempt;
+pub use endpoint::{Asked, Endpoint, EndpointError};
+pub use report::{
+    ErrorBody, Expect, Form, Headers, Piece, PieceContent, Report, Whole, WholeContent,
+};

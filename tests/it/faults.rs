@@ -301,12 +301,14 @@ impl Case {
         if self.then == Continued { self.check_closing(reply) } else { Ok(()) }
     }
 
-    /// The last that is said before the terminator is who finished the answer.
+    /// What is said just before the end is who finished the answer.
     fn check_closing(&self, reply: &Reply) -> Result<(), String> {
         let text = reply.text();
-        let closing = text.trim_end().rsplit("\n\n").nth(1).unwrap_or_default();
         let by = format!("finished-by=second/{}", self.second_model());
-        if closing.starts_with(": backstay ") && closing.contains(&by) {
+        let comment = |event: &&str| event.starts_with(": backstay ") && event.contains(&by);
+        // The terminator, and the token counts and finish reason before it.
+        let closing: Vec<&str> = text.trim_end().rsplit("\n\n").take(4).collect();
+        if closing.iter().any(comment) {
             return Ok(());
         }
         Err(format!("no closing comment with {by}, but {closing:?}"))

@@ -360,6 +360,8 @@ fn what_only_others_can_do_surfaces_when_there_are_none() {
 }
 
 struct Answer {
+    /// Where the request says what form it wants, and which.
+    format_at: &'static str,
     format: &'static str,
     complete: bool,
     text: &'static str,
@@ -369,6 +371,7 @@ struct Answer {
 }
 
 const GOOD: Answer = Answer {
+    format_at: "/response_format/type",
     format: "",
     complete: true,
     text: "text",
@@ -379,7 +382,7 @@ const GOOD: Answer = Answer {
 
 impl RequestBody for Answer {
     fn json(&self, pointer: &str) -> Option<String> {
-        (pointer == "/response_format/type").then(|| format!("{:?}", self.format))
+        (pointer == self.format_at).then(|| format!("{:?}", self.format))
     }
 }
 
@@ -439,6 +442,11 @@ fn promised_json_is_held_against_the_answer() {
     judges(&promised, &broken(), "the answer breaks the promised JSON: not JSON");
     judges(&promised, &Answer { format: "json_schema", ..broken() }, "the answer breaks");
     judges(&promised, &Answer { format: "text", ..broken() }, "");
+    for format_at in ["/text/format/type", "/output_config/format/type"] {
+        judges(&promised, &Answer { format: "json_schema", format_at, ..broken() }, "the answer");
+    }
+    let gemini = Answer { format_at: "/generationConfig/responseMimeType", ..broken() };
+    judges(&promised, &Answer { format: "application/json", ..gemini }, "the answer breaks");
     judges(&promised, &Answer { finish: Finish::Length, ..broken() }, "");
     judges(&promised, &Answer { violation: None, ..broken() }, "");
     judges(&unchecked, &broken(), "");

@@ -7,13 +7,56 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::dialect::answer::{AnswerText, FinishReason};
+use crate::dialect::errors;
 use crate::dialect::json;
+use crate::dialect::node::Node;
+use crate::dialect::sse::Frame;
+use crate::dialect::stream::MAX_CHOICES;
 use crate::failover::attempt::ErrorReply;
 use crate::failover::classify::FailureClass;
+use crate::secret::Secret;
+
+use super::error_table::TABLE;
+
+/// What a stream's frame is, before its chunk is looked at.
+pub enum Opened<'a> {
+    /// A comment, or an event without data.
+    Empty,
+    /// The normal terminator.
+    Done,
+    Error(ErrorReply),
+    Malformed(String),
+    Chunk(Box<Reply<'a>>),
+}
+
+/// Opens a frame. `secrets` are cut out of errors.
+pub fn open<'a>(frame: &'a Frame, secrets: &[&Secret]) -> Opened<'a> {
+    let data = frame.data.as_deref().unwrap_or_default().trim_ascii();
+    if data.is_empty() {
+        return Opened::Empty;
+    }
+    if data == b"[DONE]" {
+        return Opened::Done;
+    }
+    let Ok(data) = std::str::from_utf8(data) else {
+        return Opened::Malformed("an event's data is not UTF-8".to_owned());
+    };
+    let error = || Opened::Error(errors::hidden_error(TABLE, data, secrets));
+    if frame.event.as_deref() == Some(b"error") {
+        return error();
+    }
+    match serde_json::from_str::<Reply<'_>>(data) {
+        Ok(reply) if reply.is_error() => error(),
+        Ok(reply) => Opened::Chunk(Box::new(reply)),
+        // Google's endpoint wraps errors in a list.
+        Err(_) if data.starts_with('[') && data.contains("\"error\"") => error(),
+        Err(error) => Opened::Malformed(format!("an event's data: {error}")),
+    }
+}
 
 /// A chunk, or a whole body: they differ in `delta` and `message` only.
 #[derive(Deserialize)]
@@ -27,7 +70,7 @@ pub struct Reply<'a> {
     #[serde(borrow)]
     pub model: Option<&'a RawValue>,
     #[serde(borrow)]
-    pub choices: Option<Vec<Choice<'a>>>,
+    pub choices: Option<Choices<'a>>,
     #[serde(borrow)]
     pub usage: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -39,6 +82,37 @@ impl Reply<'_> {
     pub fn is_error(&self) -> bool {
         let older = self.object.is_some_and(|object| object.get() == r#""error""#);
         older || self.error.is_some_and(|error| !is_vacant(error.get()))
+    }
+}
+
+/// The choices, as many as are told apart; the rest is not looked at.
+pub struct Choices<'a>(pub Vec<Choice<'a>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Choices<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(ChoicesVisitor)
+    }
+}
+
+struct ChoicesVisitor;
+
+impl<'de> Visitor<'de> for ChoicesVisitor {
+    type Value = Choices<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of choices")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Choices<'de>, A::Error> {
+        let mut choices = Vec::new();
+        while choices.len() < MAX_CHOICES as usize {
+            match list.next_element()? {
+                Some(choice) => choices.push(choice),
+                None => return Ok(Choices(choices)),
+            }
+        }
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Choices(choices))
     }
 }
 
@@ -65,21 +139,22 @@ pub struct Message<'a> {
     pub content: Option<&'a RawValue>,
     pub tool_calls: Option<&'a RawValue>,
     pub function_call: Option<&'a RawValue>,
-    pub refusal: bool,
-    pub reasoning: bool,
-    /// Audio, annotations, or something new.
-    pub other: bool,
+    pub refusal: Option<&'a RawValue>,
+    /// The model's thoughts, as text or as a list of details.
+    pub reasoning: Option<&'a RawValue>,
+    /// Audio, annotations, or something new: which of these it is.
+    pub other: Option<&'static str>,
 }
 
 impl Message<'_> {
     /// Whether there is anything a client would show or act on.
     pub const fn has_content(&self) -> bool {
-        self.content.is_some() || self.reasoning || self.has_more_than_text()
+        self.content.is_some() || self.reasoning.is_some() || self.has_more_than_text()
     }
 
     pub const fn has_more_than_text(&self) -> bool {
         let calls = self.tool_calls.is_some() || self.function_call.is_some();
-        calls || self.refusal || self.other
+        calls || self.refusal.is_some() || self.other.is_some()
     }
 }
 
@@ -115,9 +190,16 @@ impl<'de> Visitor<'de> for MessageVisitor {
                 "content" => message.content = Some(value),
                 "tool_calls" => message.tool_calls = Some(value),
                 "function_call" => message.function_call = Some(value),
-                "refusal" => message.refusal = true,
-                "reasoning_content" | "reasoning" | "reasoning_details" => message.reasoning = true,
-                _ => message.other = true,
+                "refusal" => message.refusal = Some(value),
+                "reasoning_content" => message.reasoning = Some(value),
+                "reasoning" | "reasoning_details" => {
+                    // The same once more; the details are no text.
+                    let text = message.reasoning.filter(|known| known.get().starts_with('"'));
+                    message.reasoning = text.or(Some(value));
+                }
+                "audio" => message.other = Some("audio"),
+                "annotations" => message.other = Some("annotations"),
+                _ => message.other = Some("other"),
             }
         }
         Ok(message)
@@ -134,62 +216,62 @@ pub fn content_text(content: &str) -> Cow<'_, str> {
     if let Some(text) = json::unquote(content) {
         return text;
     }
-    let parts: Vec<Part<'_>> = serde_json::from_str(content).unwrap_or_default();
-    let texts = parts.iter().filter_map(|part| json::unquote(part.text?.get()));
+    let texts = Node::new(content).items().filter_map(|part| part.text("text"));
     Cow::Owned(texts.collect())
 }
 
-#[derive(Deserialize)]
-struct Part<'a> {
-    #[serde(borrow)]
-    text: Option<&'a RawValue>,
-}
-
 /// A tool call, or a piece of one.
-#[derive(Deserialize)]
 pub struct Call<'a> {
     pub index: Option<u32>,
-    #[serde(borrow)]
-    function: Option<Function<'a>>,
-    #[serde(borrow)]
-    custom: Option<Function<'a>>,
-}
-
-#[derive(Deserialize)]
-pub struct Function<'a> {
-    #[serde(borrow)]
-    name: Option<&'a RawValue>,
-    #[serde(borrow, alias = "input")]
-    arguments: Option<&'a RawValue>,
+    /// Empty where it is not given.
+    pub id: Cow<'a, str>,
+    /// Empty in most pieces.
+    pub name: Cow<'a, str>,
+    /// JSON, or of a free-text tool the text; often a piece of it.
+    pub arguments: Cow<'a, str>,
+    pub free_text: bool,
+    /// Google's proof that its model made the call.
+    pub signature: Option<Cow<'a, str>>,
 }
 
 impl<'a> Call<'a> {
-    /// Name and arguments; either may be empty in a piece.
-    pub fn parts(&self) -> (Cow<'a, str>, Cow<'a, str>) {
-        match self.function.as_ref().or(self.custom.as_ref()) {
-            Some(function) => function.parts(),
-            None => (Cow::Borrowed(""), Cow::Borrowed("")),
+    fn read(call: Node<'a>) -> Self {
+        let custom = call.get("custom");
+        let function = call.get("function").or(custom);
+        let google = call.get("extra_content").and_then(|extra| extra.get("google"));
+        Self {
+            index: call.get("index").and_then(Node::u32),
+            id: call.text("id").unwrap_or_default(),
+            free_text: custom.is_some() && call.get("function").is_none(),
+            signature: google.and_then(|google| google.text("thought_signature")),
+            ..Self::of_function(function)
+        }
+    }
+
+    fn of_function(function: Option<Node<'a>>) -> Self {
+        let member = |name| function.and_then(|function| function.get(name));
+        // Some servers give the arguments as an object.
+        let text = |value: Option<Node<'a>>| {
+            value.map(|value| value.str().unwrap_or(Cow::Borrowed(value.raw()))).unwrap_or_default()
+        };
+        Self {
+            index: None,
+            id: Cow::Borrowed(""),
+            name: text(member("name")),
+            arguments: text(member("arguments").or_else(|| member("input"))),
+            free_text: false,
+            signature: None,
         }
     }
 }
 
-impl<'a> Function<'a> {
-    pub fn parts(&self) -> (Cow<'a, str>, Cow<'a, str>) {
-        let text = |value: Option<&'a RawValue>| {
-            let raw = value.map_or("\"\"", RawValue::get);
-            // Some servers give the arguments as an object.
-            json::unquote(raw).unwrap_or(Cow::Borrowed(raw))
-        };
-        (text(self.name), text(self.arguments))
-    }
-}
-
-pub fn calls(tool_calls: &RawValue) -> Vec<Call<'_>> {
-    serde_json::from_str(tool_calls.get()).unwrap_or_default()
-}
-
-pub fn function(function_call: &RawValue) -> Option<Function<'_>> {
-    serde_json::from_str(function_call.get()).ok()
+/// The calls in a message or a piece of one, the legacy one too.
+pub fn calls<'a>(message: &Message<'a>) -> impl Iterator<Item = Call<'a>> + use<'a> {
+    let listed = message.tool_calls.map(|calls| Node::new(calls.get()).items());
+    let listed = listed.into_iter().flatten().filter(|call| call.is_object()).map(Call::read);
+    let legacy = message.function_call.map(|function| Node::new(function.get()));
+    let legacy = legacy.filter(|function| function.is_object());
+    listed.chain(legacy.map(|function| Call::of_function(Some(function))))
 }
 
 /// Adds a whole message to an answer.
@@ -197,13 +279,8 @@ pub fn add_message(answer: &mut AnswerText, message: &Message<'_>) {
     if let Some(content) = message.content {
         answer.push_text(&content_text(content.get()));
     }
-    for call in message.tool_calls.map(calls).unwrap_or_default() {
-        let (name, arguments) = call.parts();
-        answer.push_call(&name, &arguments);
-    }
-    if let Some(function) = message.function_call.and_then(function) {
-        let (name, arguments) = function.parts();
-        answer.push_call(&name, &arguments);
+    for call in calls(message) {
+        answer.push_call(&call.name, &call.arguments);
     }
 }
 

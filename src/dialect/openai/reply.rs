@@ -6,31 +6,8 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::dialect::json::{self, Items};
-use crate::dialect::{edit, sse};
+use crate::dialect::{AttemptLine, ErrorOut, edit, sse};
 use crate::failover::consult::Edit;
-
-/// One attempt, as a final error tells of it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct AttemptLine<'a> {
-    pub target: &'a str,
-    /// The failure class's label.
-    pub class: &'a str,
-    pub status: Option<u16>,
-    pub ms: u64,
-}
-
-/// An error for the client. The status goes into the status line.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ErrorOut<'a> {
-    pub status: u16,
-    pub kind: &'a str,
-    pub code: &'a str,
-    pub message: &'a str,
-    pub param: Option<&'a str>,
-    /// The trace id.
-    pub trace: &'a str,
-    pub attempts: &'a [AttemptLine<'a>],
-}
 
 #[derive(Serialize)]
 struct ErrorBody<'a> {
@@ -53,11 +30,22 @@ struct Trail<'a> {
     attempts: &'a [AttemptLine<'a>],
 }
 
-fn error_json(error: &ErrorOut<'_>) -> String {
+/// The type of an error.
+const fn kind(status: u16) -> &'static str {
+    match status {
+        429 => "rate_limit_error",
+        400..500 => "invalid_request_error",
+        _ => "server_error",
+    }
+}
+
+/// An error's body, as JSON.
+#[must_use]
+pub fn error_json(error: &ErrorOut<'_>) -> String {
     let body = ErrorBody {
         error: ErrorObject {
             message: error.message,
-            kind: error.kind,
+            kind: kind(error.status),
             param: error.param,
             code: error.code,
             backstay: Trail { trace: error.trace, attempts: error.attempts },
@@ -220,11 +208,12 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::dialect::Part;
     use crate::dialect::answer::FinishReason;
-    use crate::dialect::openai::stream::{Part, Reader};
+    use crate::dialect::openai::stream::Reader;
     use crate::dialect::openai::whole::read_whole;
+    use crate::dialect::request::Task;
     use crate::dialect::sse::Frame;
-    use crate::failover::call::Operation;
 
     #[test]
     fn errors_have_the_api_s_shape_and_the_trail() {
@@ -232,10 +221,10 @@ mod tests {
             [AttemptLine { target: "a/m", class: "rate-limited", status: Some(429), ms: 12 }];
         let error = ErrorOut {
             status: 429,
-            kind: "rate_limit_error",
             code: "rate_limit_exceeded",
             message: "all \"targets\"\nfailed",
             param: None,
+            retry_after: None,
             trace: "t1",
             attempts: &attempts,
         };
@@ -253,7 +242,7 @@ mod tests {
     #[test]
     fn an_answer_of_our_own_reads_like_any_other() {
         let whole = text_whole("i", "m", 7, "say \"é\"");
-        let whole = read_whole(Operation::Chat, None, &whole, &[]).unwrap();
+        let whole = read_whole(Task::Generate, None, &whole, &[]).unwrap();
         assert_eq!((&*whole.answer.text, whole.answer.finish), ("say \"é\"", FinishReason::Stop));
 
         let head = ChunkHead::new("i", "m", 7);

@@ -12,8 +12,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::dialect::json::{self, Item, Items, Patch, Span};
-use crate::dialect::request::{BadRequest, Continuation, Peek, model_patch};
-use crate::failover::call::{Features, Operation};
+use crate::dialect::request::{ASK, Address, BadRequest, Continuation, Peek, Task, model_patch};
+use crate::failover::call::Features;
 
 /// Bytes of English text per token, on average over current tokenizers.
 const BYTES_PER_TOKEN: usize = 4;
@@ -25,14 +25,10 @@ const TOKENS_PER_IMAGE: usize = 1000;
 static IMAGE_KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""image_url""#));
 static BASE64: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b";base64,"));
 
-const ASK: &str = "Your previous answer was cut off. Continue it exactly where it stopped: begin \
-                   with the very next character, repeat nothing of it, and add no introduction, \
-                   apology or comment.";
-
 /// Takes out of a body what routing needs. Checks that the body is one JSON
 /// object in UTF-8 and that no field which is looked at occurs twice: gateway
 /// and provider could disagree on which of the two counts.
-pub fn peek(operation: Operation, body: &[u8]) -> Result<Peek, BadRequest> {
+pub fn peek(task: Task, body: &[u8], address: &Address) -> Result<Peek, BadRequest> {
     let text = std::str::from_utf8(body)
         .map_err(|error| invalid(format!("the body is not UTF-8: {error}")))?;
     if text.starts_with('\u{feff}') {
@@ -43,7 +39,7 @@ pub fn peek(operation: Operation, body: &[u8]) -> Result<Peek, BadRequest> {
     if let Some(key) = fields.repeated {
         return Err(BadRequest::new("duplicate_field", Some(key), format!("{key} occurs twice")));
     }
-    read(operation, text, &fields)
+    read(task, text, &fields, address)
 }
 
 fn invalid(message: impl Into<String>) -> BadRequest {
@@ -54,20 +50,27 @@ fn wrong(param: &'static str, message: &str) -> BadRequest {
     BadRequest::new("invalid_value", Some(param), format!("{param} {message}"))
 }
 
-fn read(operation: Operation, text: &str, fields: &Fields<'_>) -> Result<Peek, BadRequest> {
-    let model = fields.get(Field::Model).ok_or_else(|| {
+fn read(
+    task: Task,
+    text: &str,
+    fields: &Fields<'_>,
+    address: &Address,
+) -> Result<Peek, BadRequest> {
+    let written = fields.get(Field::Model);
+    let named = written.map(serde_json::from_str::<Cow<'_, str>>).transpose();
+    let named = named.map_err(|_| wrong("model", "must be a string"))?;
+    // Azure names the deployment in the URL, and what the body says is ignored.
+    let model = address.model.clone().or_else(|| named.map(Cow::into_owned)).ok_or_else(|| {
         BadRequest::new("missing_required_parameter", Some("model"), "model is missing")
     })?;
-    let name = serde_json::from_str::<Cow<'_, str>>(model)
-        .map_err(|_| wrong("model", "must be a string"))?;
-    let input = input(operation, fields)?;
+    let input = input(task, fields)?;
     let stream =
         flag(fields.get(Field::Stream)).map_err(|()| wrong("stream", "must be a boolean"))?;
     let size = Size::of(input, fields);
     Ok(Peek {
-        model: name.into_owned(),
-        model_span: span(text, model),
-        messages: fields.get(Field::Messages).map(|messages| span(text, messages)),
+        model,
+        model_span: written.map(|written| span(text, written)),
+        turns: fields.get(Field::Messages).map(|messages| span(text, messages)),
         stream,
         include_usage: fields.get(Field::StreamOptions).is_some_and(includes_usage),
         choices: fields.number(Field::N).unwrap_or(1).max(1),
@@ -80,20 +83,20 @@ fn read(operation: Operation, text: &str, fields: &Fields<'_>) -> Result<Peek, B
 }
 
 /// The messages of a chat, the input of an embedding.
-fn input<'a>(operation: Operation, fields: &Fields<'a>) -> Result<&'a str, BadRequest> {
+fn input<'a>(task: Task, fields: &Fields<'a>) -> Result<&'a str, BadRequest> {
     let missing = |param| {
         BadRequest::new("missing_required_parameter", Some(param), format!("{param} is missing"))
     };
-    match operation {
-        Operation::Chat => {
+    match task {
+        Task::Generate => {
             let messages = fields.get(Field::Messages).ok_or_else(|| missing("messages"))?;
             if !messages.starts_with('[') {
                 return Err(wrong("messages", "must be an array"));
             }
             Ok(messages)
         }
-        Operation::Embeddings => fields.get(Field::Input).ok_or_else(|| missing("input")),
-        Operation::Responses | Operation::Other => Ok(fields.get(Field::Input).unwrap_or("")),
+        Task::Embed => fields.get(Field::Input).ok_or_else(|| missing("input")),
+        Task::EmbedBatch | Task::CountTokens => Ok(fields.get(Field::Input).unwrap_or("")),
     }
 }
 
@@ -296,9 +299,10 @@ pub fn continue_from(
     partial: &str,
     how: Continuation,
 ) -> Result<Bytes, BadRequest> {
-    let mut patches = vec![model_patch(&peek.model_span, model)];
+    let mut patches: Vec<Patch> =
+        peek.model_span.iter().map(|span| model_patch(span, model)).collect();
     if !partial.is_empty() {
-        let messages = peek.messages.as_ref().ok_or_else(|| wrong("messages", "is missing"))?;
+        let messages = peek.turns.as_ref().ok_or_else(|| wrong("messages", "is missing"))?;
         patches.extend(turns(body, messages, partial, how));
     }
     Ok(json::patch(body, patches))
@@ -352,7 +356,7 @@ mod tests {
     use crate::dialect::request::splice;
 
     fn chat(body: &str) -> Peek {
-        peek(Operation::Chat, body.as_bytes()).unwrap()
+        peek(Task::Generate, body.as_bytes(), &Address::default()).unwrap()
     }
 
     #[test]
@@ -360,7 +364,7 @@ mod tests {
         let check = |body: &str, model: &str, expected: &str| {
             let peek = chat(body);
             assert_eq!(peek.model, model);
-            let spliced = splice(&Bytes::from(body.to_owned()), &peek.model_span, "o\"1");
+            let spliced = splice(&Bytes::from(body.to_owned()), peek.model_span.as_ref(), "o\"1");
             assert_eq!(&spliced[..], expected.as_bytes());
         };
         check(
@@ -383,7 +387,8 @@ mod tests {
     #[test]
     fn the_same_model_is_no_copy() {
         let body = Bytes::from_static(br#"{"model":"a","messages":[]}"#);
-        let spliced = splice(&body, &chat(r#"{"model":"a","messages":[]}"#).model_span, "a");
+        let spliced =
+            splice(&body, chat(r#"{"model":"a","messages":[]}"#).model_span.as_ref(), "a");
         assert_eq!(spliced.as_ptr(), body.as_ptr());
     }
 
@@ -428,14 +433,14 @@ mod tests {
         );
         assert!((1000..1030).contains(&chat(&image).input_tokens));
         let body = format!(r#"{{"model":"e","input":["{}"]}}"#, "x".repeat(400));
-        let seen = peek(Operation::Embeddings, body.as_bytes()).unwrap();
-        assert_eq!((seen.input_tokens, seen.messages), (101, None));
+        let seen = peek(Task::Embed, body.as_bytes(), &Address::default()).unwrap();
+        assert_eq!((seen.input_tokens, seen.turns), (101, None));
     }
 
     #[test]
     fn bad_requests_name_the_field() {
         let check = |body: &[u8], code: &str, param: Option<&str>| {
-            let error = peek(Operation::Chat, body).unwrap_err();
+            let error = peek(Task::Generate, body, &Address::default()).unwrap_err();
             assert_eq!((error.code, error.param), (code, param), "{error}");
         };
         let missing = "missing_required_parameter";
@@ -496,7 +501,7 @@ mod tests {
     #[test]
     fn nothing_to_continue_is_the_request_itself() {
         let body = Bytes::from_static(br#"{"model":"a","messages":[7]}"#);
-        let peek = peek(Operation::Chat, &body).unwrap();
+        let peek = peek(Task::Generate, &body, &Address::default()).unwrap();
         let seen = continue_from(&body, &peek, "b", "", Continuation::Ask).unwrap();
         assert_eq!(&seen[..], br#"{"model":"b","messages":[7]}"#);
     }
@@ -504,9 +509,9 @@ mod tests {
     proptest! {
         #[test]
         fn the_peek_never_panics(body in proptest::collection::vec(any::<u8>(), 0..200), near in "\\{\"(model|messages|n)\":[\\[\\]\\{\\}\",0-9a]{0,30}\\}") {
-            let _ = peek(Operation::Chat, &body);
-            if let Ok(seen) = peek(Operation::Embeddings, near.as_bytes()) {
-                prop_assert!(near[seen.model_span].starts_with('"'));
+            let _ = peek(Task::Generate, &body, &Address::default());
+            if let Ok(seen) = peek(Task::Embed, near.as_bytes(), &Address::default()) {
+                prop_assert!(near[seen.model_span.unwrap()].starts_with('"'));
             }
         }
 
@@ -514,8 +519,8 @@ mod tests {
         fn a_splice_changes_the_model_only(model in "\\PC{0,9}", new in "\\PC{0,9}", key in "[a-z]{8}", text in "\\PC{0,20}") {
             let value = serde_json::json!({ key: text, "model": model, "messages": [text] });
             let body = Bytes::from(value.to_string());
-            let peek = peek(Operation::Chat, &body).unwrap();
-            let spliced: serde_json::Value = serde_json::from_slice(&splice(&body, &peek.model_span, &new)).unwrap();
+            let peek = peek(Task::Generate, &body, &Address::default()).unwrap();
+            let spliced: serde_json::Value = serde_json::from_slice(&splice(&body, peek.model_span.as_ref(), &new)).unwrap();
             let mut expected = value;
             expected["model"] = new.into();
             prop_assert_eq!(spliced, expected);

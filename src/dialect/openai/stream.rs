@@ -3,46 +3,12 @@
 //! with them.
 
 use crate::dialect::answer::{AnswerText, FinishReason};
-use crate::dialect::errors;
 use crate::dialect::sse::Frame;
+use crate::dialect::stream::{Content, MAX_CHOICES, Part};
 use crate::failover::attempt::ErrorReply;
 use crate::secret::Secret;
 
-use super::chunk::{self, Choice, Message, Reply};
-use super::error_table::TABLE;
-
-/// What one frame is.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Part {
-    /// A comment, a blank line, or an event without data.
-    Comment,
-    /// A chunk that brings nothing yet: the role, a filter's results.
-    Lifecycle,
-    Content(Content),
-    /// Every choice has said why it stopped. May bring content too.
-    Finish(Option<Content>),
-    /// Token counts.
-    Usage,
-    /// The normal terminator.
-    Done,
-    Error(ErrorReply),
-    Malformed {
-        detail: String,
-    },
-}
-
-/// The content one frame brings.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Content {
-    /// Bytes of answer text in it.
-    pub text_bytes: u32,
-    /// Whether another target could continue the stream after it: so far
-    /// nothing but text came, and reasoning.
-    pub continuable: bool,
-}
-
-/// The most choices that are told apart; the API allows 128.
-const MAX_CHOICES: u32 = 128;
+use super::chunk::{self, Choice, Message, Opened, Reply};
 
 /// Reads the frames of one stream, in order.
 #[derive(Debug)]
@@ -82,35 +48,18 @@ impl Reader {
 
     /// The next frame. `secrets` are cut out of errors.
     pub fn read(&mut self, frame: &Frame, secrets: &[&Secret]) -> Part {
-        let data = frame.data.as_deref().unwrap_or_default().trim_ascii();
-        if data.is_empty() {
-            return Part::Comment;
-        }
-        if data == b"[DONE]" {
-            return Part::Done;
-        }
-        let Ok(data) = std::str::from_utf8(data) else {
-            return Part::Malformed { detail: "an event's data is not UTF-8".to_owned() };
-        };
-        if frame.event.as_deref() == Some(b"error") {
-            return Part::Error(errors::hidden_error(TABLE, data, secrets));
-        }
-        match serde_json::from_str::<Reply<'_>>(data) {
-            Ok(reply) if reply.is_error() => {
-                Part::Error(errors::hidden_error(TABLE, data, secrets))
-            }
-            Ok(reply) => self.chunk(&reply),
-            // Google's endpoint wraps errors in a list.
-            Err(_) if data.starts_with('[') && data.contains("\"error\"") => {
-                Part::Error(errors::hidden_error(TABLE, data, secrets))
-            }
-            Err(error) => Part::Malformed { detail: format!("an event's data: {error}") },
+        match chunk::open(frame, secrets) {
+            Opened::Empty => Part::Comment,
+            Opened::Done => Part::Done,
+            Opened::Error(reply) => Part::Error(reply),
+            Opened::Malformed(detail) => Part::Malformed { detail },
+            Opened::Chunk(reply) => self.chunk(&reply),
         }
     }
 
     fn chunk(&mut self, reply: &Reply<'_>) -> Part {
         self.identify(reply);
-        let choices = reply.choices.as_deref().unwrap_or_default();
+        let choices = reply.choices.as_ref().map_or(&[][..], |choices| &choices.0);
         let was_finished = self.completed();
         let mut content: Option<Content> = None;
         for choice in choices {
@@ -154,7 +103,7 @@ impl Reader {
         let reason = choice.finish_reason()?;
         let index = choice.index.unwrap_or(0);
         self.finished |= 1_u128.checked_shl(index).unwrap_or(0);
-        self.refused |= choice.delta.as_ref().is_some_and(|delta| delta.refusal);
+        self.refused |= choice.delta.as_ref().is_some_and(|delta| delta.refusal.is_some());
         if index == 0 {
             self.answer.finish = chunk::finish_reason(&reason, self.refused);
         }
@@ -163,7 +112,7 @@ impl Reader {
 
     /// Takes a piece of content; gives the bytes of text in it.
     fn delta(&mut self, index: u32, delta: &Message<'_>) -> usize {
-        self.refused |= delta.refusal;
+        self.refused |= delta.refusal.is_some();
         self.continuable &= index == 0 && !delta.has_more_than_text();
         let text = delta.content.map(|content| chunk::content_text(content.get()));
         let text = text.unwrap_or_default();
@@ -179,13 +128,8 @@ impl Reader {
     }
 
     fn tool_calls(&mut self, delta: &Message<'_>) {
-        for call in delta.tool_calls.map(chunk::calls).unwrap_or_default() {
-            let (name, arguments) = call.parts();
-            self.tool_call(call.index, &name, &arguments);
-        }
-        if let Some(function) = delta.function_call.and_then(chunk::function) {
-            let (name, arguments) = function.parts();
-            self.tool_call(None, &name, &arguments);
+        for call in chunk::calls(delta) {
+            self.tool_call(call.index, &call.name, &call.arguments);
         }
     }
 

@@ -10,12 +10,12 @@ use serde_json::value::RawValue;
 
 use crate::dialect::answer::AnswerText;
 use crate::dialect::json::{self, Item, Items, Span};
+use crate::dialect::request::Task;
 use crate::dialect::{edit, errors};
 use crate::failover::attempt::Outcome;
-use crate::failover::call::Operation;
 use crate::secret::Secret;
 
-use super::chunk::{self, Reply};
+use super::chunk::{self, Choices, Reply};
 use super::error_table::TABLE;
 use super::reply::{ChunkHead, done};
 
@@ -39,7 +39,7 @@ struct Embeddings<'a> {
 
 /// Reads the complete body of a 200, or says what is wrong with it.
 pub fn read_whole(
-    operation: Operation,
+    task: Task,
     content_type: Option<&str>,
     body: &[u8],
     secrets: &[&Secret],
@@ -47,18 +47,18 @@ pub fn read_whole(
     let text = std::str::from_utf8(body).map_err(|_| not_an_answer("a body that is not UTF-8"))?;
     let text = text.trim_ascii();
     let no_json = |error: &serde_json::Error| no_json(text, content_type, error);
-    match operation {
-        Operation::Chat => match serde_json::from_str::<Reply<'_>>(text) {
+    match task {
+        Task::Generate => match serde_json::from_str::<Reply<'_>>(text) {
             Ok(reply) if reply.is_error() => Err(hidden(text, secrets)),
             Ok(reply) => chat(&reply),
             Err(error) => Err(hidden_in_list(text, secrets).unwrap_or_else(|| no_json(&error))),
         },
-        Operation::Embeddings => match serde_json::from_str::<Embeddings<'_>>(text) {
+        Task::Embed => match serde_json::from_str::<Embeddings<'_>>(text) {
             Ok(reply) if reply.error.is_some() => Err(hidden(text, secrets)),
             Ok(reply) => embeddings(&reply),
             Err(error) => Err(hidden_in_list(text, secrets).unwrap_or_else(|| no_json(&error))),
         },
-        Operation::Responses | Operation::Other => {
+        Task::EmbedBatch | Task::CountTokens => {
             let value: &RawValue = serde_json::from_str(text).map_err(|error| no_json(&error))?;
             match edit::json_at(value.get().as_bytes(), "/error") {
                 None | Some("null") => Ok(Whole { answer: AnswerText::default(), model: None }),
@@ -96,7 +96,7 @@ fn no_json(text: &str, content_type: Option<&str>, error: &serde_json::Error) ->
 }
 
 fn chat(reply: &Reply<'_>) -> Result<Whole, Outcome> {
-    let Some(choices) = &reply.choices else {
+    let Some(Choices(choices)) = &reply.choices else {
         return Err(not_an_answer("a JSON body without choices"));
     };
     let Some(first) = choices.iter().min_by_key(|choice| choice.index.unwrap_or(0)) else {
@@ -113,7 +113,7 @@ fn chat(reply: &Reply<'_>) -> Result<Whole, Outcome> {
     let mut answer = AnswerText::default();
     chunk::add_message(&mut answer, message);
     if let Some(reason) = first.finish_reason() {
-        answer.finish = chunk::finish_reason(&reason, message.refusal);
+        answer.finish = chunk::finish_reason(&reason, message.refusal.is_some());
     }
     Ok(Whole { answer, model: model(reply.model) })
 }
@@ -223,8 +223,8 @@ mod tests {
         "finish_reason":"tool_calls"}],"usage":{"total_tokens":3}}"#;
 
     /// `Ok` is the text, `Err` the class or the detail.
-    fn read(operation: Operation, body: &str) -> Result<String, String> {
-        match read_whole(operation, Some("application/json"), body.as_bytes(), &[]) {
+    fn read(task: Task, body: &str) -> Result<String, String> {
+        match read_whole(task, Some("application/json"), body.as_bytes(), &[]) {
             Ok(whole) => Ok(whole.answer.text),
             Err(Outcome::Error(reply)) => Err(reply.class.label().to_owned()),
             Err(Outcome::NotAnAnswer { detail }) => Err(detail),
@@ -234,23 +234,23 @@ mod tests {
 
     #[test]
     fn an_answer_is_read() {
-        let whole = read_whole(Operation::Chat, None, ANSWER.as_bytes(), &[]).unwrap();
+        let whole = read_whole(Task::Generate, None, ANSWER.as_bytes(), &[]).unwrap();
         assert_eq!(whole.model.as_deref(), Some("m"));
         assert!(whole.answer.text.starts_with("hé\u{fffd}"));
         assert_eq!(whole.answer.tool_calls, [("f".into(), "{}".into())]);
         assert_eq!(whole.answer.finish, FinishReason::ToolCalls);
         let refused = r#"{"choices":[{"message":{"refusal":"no"},"finish_reason":"stop"}]}"#;
-        let whole = read_whole(Operation::Chat, None, refused.as_bytes(), &[]).unwrap();
+        let whole = read_whole(Task::Generate, None, refused.as_bytes(), &[]).unwrap();
         assert_eq!(whole.answer.finish, FinishReason::Refusal);
     }
 
     #[test]
     fn bodies_that_are_no_answer() {
-        let check = |operation, body: &str, expected: &str| {
-            let seen = read(operation, body).unwrap_err();
+        let check = |task, body: &str, expected: &str| {
+            let seen = read(task, body).unwrap_err();
             assert!(seen.starts_with(expected), "{body}: {seen}");
         };
-        let chat = |body: &str, expected| check(Operation::Chat, body, expected);
+        let chat = |body: &str, expected| check(Task::Generate, body, expected);
         chat("", "an empty body");
         chat(" \n", "an empty body");
         chat("<!doctype html>", "an HTML page");
@@ -267,28 +267,28 @@ mod tests {
         chat(r#"{"error":{"code":503},"choices":[{"message":{"content":"x"}}]}"#, "overloaded");
         chat(r#"[{"error":{"code":503}}]"#, "overloaded");
         chat(r#"{"choices":[{"message":{},"finish_reason":"error"}]}"#, "server-error");
-        let embeddings = |body: &str, expected| check(Operation::Embeddings, body, expected);
+        let embeddings = |body: &str, expected| check(Task::Embed, body, expected);
         embeddings("{}", "a JSON body without data");
         embeddings(r#"{"data":[]}"#, "a JSON body without an embedding");
         embeddings(r#"{"error":{"code":"insufficient_quota"}}"#, "quota");
-        check(Operation::Other, r#"{"error":"x"}"#, "server-error");
-        let page = read_whole(Operation::Chat, Some("text/html"), b"oops", &[]);
+        check(Task::CountTokens, r#"{"error":"x"}"#, "server-error");
+        let page = read_whole(Task::Generate, Some("text/html"), b"oops", &[]);
         assert_eq!(page, Err(not_an_answer("an HTML page")));
     }
 
     #[test]
     fn odd_answers_are_answers() {
-        let check = |operation, body: &str, text: &str| {
-            assert_eq!(read(operation, body), Ok(text.to_owned()), "{body}");
+        let check = |task, body: &str, text: &str| {
+            assert_eq!(read(task, body), Ok(text.to_owned()), "{body}");
         };
-        check(Operation::Chat, r#"{"choices":[{"message":{"content":null}}]}"#, "");
+        check(Task::Generate, r#"{"choices":[{"message":{"content":null}}]}"#, "");
         check(
-            Operation::Chat,
+            Task::Generate,
             r#" {"choices":[{"message":{"content":"x"},"finish_reason":7}],"error":null}"#,
             "x",
         );
-        check(Operation::Embeddings, r#"{"data":[{"embedding":"AAAA"}]}"#, "");
-        check(Operation::Other, "{}", "");
+        check(Task::Embed, r#"{"data":[{"embedding":"AAAA"}]}"#, "");
+        check(Task::CountTokens, "{}", "");
     }
 
     #[test]
@@ -331,7 +331,7 @@ mod tests {
         for frame in whole_to_stream(ANSWER.as_bytes(), true).unwrap() {
             reader.read(&Frame::parse(frame), &[]);
         }
-        let whole = read_whole(Operation::Chat, None, ANSWER.as_bytes(), &[]).unwrap();
+        let whole = read_whole(Task::Generate, None, ANSWER.as_bytes(), &[]).unwrap();
         assert_eq!(reader.answer(), &whole.answer);
         assert!(reader.completed() && reader.usage_seen());
     }
@@ -339,9 +339,9 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_panics(body in proptest::collection::vec(any::<u8>(), 0..100), near in "\\{\"choices\":\\[\\{\"(message|index)\":[\\{\\}\\[\\]\"0-9a-z:,]{0,30}\\}\\]\\}") {
-            let _ = read_whole(Operation::Chat, None, &body, &[]);
+            let _ = read_whole(Task::Generate, None, &body, &[]);
             let _ = whole_to_stream(&body, true);
-            let _ = read_whole(Operation::Chat, None, near.as_bytes(), &[]);
+            let _ = read_whole(Task::Generate, None, near.as_bytes(), &[]);
             let _ = whole_to_stream(near.as_bytes(), true);
         }
     }

@@ -11,27 +11,33 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue, header};
 
 use super::Shared;
 use super::generation::{Generation, LiveRoute};
-use super::inquiry::{Change, Inquiry, Shown};
+use super::inquiry::{Change, Inquiry, Prepared, Shown};
 use super::outlet::ClientGone;
 use super::relay::{Forwarded, Relay};
 use super::reply::{self, Stamp};
 use super::running::Running;
 use super::timer::Timer;
 use super::trace::End;
-use crate::dialect::{AnswerText, Continuation, headers};
+use crate::dialect::client::text_answer;
+use crate::dialect::hub::Untranslatable;
+use crate::dialect::translate::Refused;
+use crate::dialect::{AnswerText, Continuation, Head};
+use crate::failover::consult::Edit;
 use crate::failover::{
     Action, Answer, AttemptId, Call, CandidateId, Decider, Delivery, Event, Exchange, Features,
-    Note, Opinion, Outcome, Progress, Question, Start, TargetFacts, Timestamp, Verb,
+    Note, Operation, Opinion, Outcome, Progress, Question, Start, TargetFacts, Timestamp, Verb,
 };
 use crate::policy::{Material, Policy};
-use crate::upstream::{Attempt, Headers, Piece, Report};
+use crate::upstream::{Attempt, Headers, Piece, Report, WholeContent};
 
 /// What is held of a stream before its commit, at the most.
 const MOST_HELD: usize = 32 << 20;
+
+const JSON: &str = "application/json";
 
 /// One call under way.
 pub struct Driver {
@@ -42,7 +48,6 @@ pub struct Driver {
     policy: Option<Arc<Policy>>,
     policy_tag: Arc<str>,
     inquiry: Arc<Inquiry>,
-    forwarded: HeaderMap,
     call: Arc<Call>,
     exchange: Exchange,
     attempts: Vec<Running>,
@@ -87,7 +92,6 @@ impl Driver {
         let Setup { shared, generation, route, policy, policy_tag, inquiry, call, relay } = setup;
         let begun = shared.clock.now();
         let exchange = Exchange::new(Arc::clone(&call), Arc::clone(&route.rules), begun);
-        let forwarded = headers::forward_request_headers(&inquiry.headers, false);
         Self {
             shared,
             generation,
@@ -95,7 +99,6 @@ impl Driver {
             policy,
             policy_tag,
             inquiry,
-            forwarded,
             call,
             exchange,
             attempts: Vec::new(),
@@ -211,28 +214,60 @@ impl Driver {
         if continues {
             self.catch_up();
         }
-        let facts = &self.route.rules.candidates[candidate.index()].facts;
-        let change = Change {
-            model: &facts.model,
-            continues: continues.then_some((self.said.as_str(), asked_of(facts))),
-            edits: &edits,
-        };
-        let expect = self.inquiry.expect(self.shared.clock.unix());
-        let body = self.inquiry.body_for(&change);
-        let endpoint = &self.route.endpoints[candidate.index()];
-        let (upstream, refused) = match body {
-            Ok(body) => (Some(Attempt::new(endpoint, expect, &self.forwarded, body)), None),
-            Err(bad) => (
-                None,
-                Some(Outcome::Unsupported {
-                    field: bad.param.unwrap_or("body").to_owned(),
-                    detail: bad.message,
-                }),
-            ),
+        let (upstream, dropped, refused) = match self.prepare(candidate, continues, &edits) {
+            Ok((upstream, dropped)) => (Some(upstream), dropped, None),
+            Err(unsupported) => (None, Vec::new(), Some(unsupported)),
         };
         let now = self.shared.clock.now();
-        self.attempts.push(Running::new(candidate, continues, upstream, now));
+        self.attempts.push(Running::new(candidate, continues, upstream, dropped, now));
         refused.map(|outcome| Event::Ended(attempt, outcome))
+    }
+
+    /// The attempt, and what its target was not sent.
+    fn prepare(
+        &self,
+        candidate: CandidateId,
+        continues: bool,
+        edits: &[Edit],
+    ) -> Result<(Attempt, Vec<String>), Outcome> {
+        let facts = &self.route.rules.candidates[candidate.index()].facts;
+        self.same_vectors(facts)?;
+        let target = &self.route.targets[candidate.index()];
+        let asked_before = self.attempts.first().map(|first| self.provider_of(first.candidate));
+        let change = Change {
+            target,
+            model: &facts.model,
+            strictness: self.route.strictness,
+            continues: continues.then_some((self.said.as_str(), asked_of(facts))),
+            edits,
+            first_provider: asked_before.is_none_or(|provider| provider == facts.provider),
+            unix_now: self.shared.clock.unix(),
+        };
+        let Prepared { body, headers, expect, dropped } =
+            self.inquiry.prepare(&change).map_err(unsupported)?;
+        let attempt = Attempt::new(&target.endpoint, expect, &headers, body);
+        let attempt = attempt.ok_or_else(|| {
+            let field = self.inquiry.task.label();
+            unsupported(Untranslatable::new(field, "the provider has no such API").into())
+        })?;
+        Ok((attempt, dropped))
+    }
+
+    /// Vectors of different models do not compare: an embedding has no stand-in
+    /// but the same model elsewhere.
+    fn same_vectors(&self, facts: &TargetFacts) -> Result<(), Outcome> {
+        let name = |model: &str| model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase();
+        let embeds = self.call.operation == Operation::Embeddings;
+        let first = self.route.rules.candidates.first().map(|first| name(&first.facts.model));
+        if embeds && first.is_some_and(|first| first != name(&facts.model)) {
+            let reason = "the vectors of another model do not compare with the first target's";
+            return Err(unsupported(Untranslatable::new("model", reason).into()));
+        }
+        Ok(())
+    }
+
+    fn provider_of(&self, candidate: CandidateId) -> &str {
+        &self.route.rules.candidates[candidate.index()].facts.provider
     }
 
     fn poll_happening(&mut self, cx: &mut Context<'_>) -> Poll<Happening> {
@@ -282,7 +317,7 @@ impl Driver {
         match report {
             Report::Headers(headers) => self.headed(id, *headers),
             Report::Pieces(pieces) => self.streamed(id, pieces),
-            Report::Whole(body, whole) => self.attempts[id.index()].complete(body, *whole),
+            Report::Whole(whole) => self.attempts[id.index()].complete(*whole),
             Report::Overflow(bytes) => self.overflowed(id, bytes),
             Report::Ended(outcome, error) => {
                 let running = &mut self.attempts[id.index()];
@@ -364,14 +399,47 @@ impl Driver {
         match delivery {
             Delivery::Text(text) => {
                 self.end = End::Answered;
-                let stamp = self.stamp(None);
-                let Inquiry { dialect, peek, .. } = &*self.inquiry;
-                let created = self.shared.clock.unix();
-                let (headers, body) = dialect.text_answer(&self.call.id, peek, &text, created);
-                self.relay.whole(&headers, &stamp, body);
+                self.answer_with(&text);
                 None
             }
             Delivery::Attempt { attempt, amended } => self.deliver_attempt(attempt, amended),
+        }
+    }
+
+    fn head(&self) -> Head {
+        self.inquiry.head(&self.call.id, self.shared.clock.unix())
+    }
+
+    /// The policy's own answer.
+    fn answer_with(&mut self, text: &str) {
+        let stamp = self.stamp(None);
+        let dialect = self.inquiry.dialect;
+        let answer = text_answer(text);
+        let (content_type, body) = if self.inquiry.streams() {
+            (self.inquiry.stream_type(), dialect.write_stream(answer, self.head()))
+        } else {
+            (JSON, dialect.write_answer(&answer, &self.head()))
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        self.relay.whole(headers, &stamp, body);
+    }
+
+    /// A complete answer as the client is to have it.
+    fn body_of(&self, content: WholeContent, amended: Option<&str>) -> Bytes {
+        let dialect = self.inquiry.dialect;
+        match content {
+            WholeContent::Bytes(body) => match amended {
+                Some(text) => dialect.amend(&body, text),
+                None => body,
+            },
+            WholeContent::Answer(mut answer) => {
+                if let Some(text) = amended {
+                    answer.replace_text(text);
+                }
+                dialect.write_answer(&answer, &self.head())
+            }
+            WholeContent::Embeddings(embeddings) => self.inquiry.write_embeddings(&embeddings),
         }
     }
 
@@ -386,25 +454,28 @@ impl Driver {
             return self.forward(id, held).err();
         }
         let mut headers = std::mem::take(&mut running.headers);
-        if let Some(body) = running.whole.take() {
-            let body =
-                amended.map_or(body.clone(), |text| self.inquiry.dialect.amend(&body, &text));
-            self.relay.whole(&headers, &stamp, body);
+        if let Some(content) = running.whole.take() {
+            if !matches!(content, WholeContent::Bytes(_)) {
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
+            }
+            let body = self.body_of(content, amended.as_deref());
+            self.relay.whole(headers, &stamp, body);
             return None;
         }
         if self.inquiry.streams() {
-            reply::stream_headers(&mut headers);
+            reply::stream_headers(&mut headers, self.inquiry.stream_type());
         }
         let events = running.overflow.is_empty();
-        self.relay.open(&headers, &stamp, events);
+        let head = self.inquiry.head(&self.call.id, self.shared.clock.unix());
+        self.relay.open(headers, &stamp, head, events);
         for bytes in std::mem::take(&mut running.overflow) {
             self.relay.pass(bytes);
         }
-        let held = std::mem::take(&mut running.held);
+        let pieces = std::mem::take(&mut running.held);
         running.held_bytes = 0;
         match amended {
-            Some(text) => self.relay.forward_amended(held, &text),
-            None => return self.forward(id, held).err(),
+            Some(text) => self.relay.forward_amended(pieces, &text),
+            None => return self.forward(id, pieces).err(),
         }
         None
     }
@@ -432,6 +503,7 @@ impl Driver {
             target: running.map_or("none", |r| self.target_name(r.candidate)).to_owned(),
             attempts: u32::try_from(self.attempts.len()).unwrap_or(u32::MAX),
             policy: self.policy_tag.to_string(),
+            dropped: running.map(|running| running.dropped.clone()).unwrap_or_default(),
         }
     }
 
@@ -443,4 +515,17 @@ impl Driver {
 /// How a target is asked to continue a broken answer.
 const fn asked_of(facts: &TargetFacts) -> Continuation {
     if facts.offers.contains(Features::PREFILL) { Continuation::Prefill } else { Continuation::Ask }
+}
+
+/// Why a request was not sent.
+fn unsupported(refused: Refused) -> Outcome {
+    match refused {
+        Refused::Bad(bad) => Outcome::Unsupported {
+            field: bad.param.unwrap_or("body").to_owned(),
+            detail: bad.message,
+        },
+        Refused::Untranslatable(why) => {
+            Outcome::Unsupported { detail: why.to_string(), field: why.field }
+        }
+    }
 }

@@ -2,33 +2,34 @@
 
 use super::Driver;
 use crate::dialect::{AttemptLine, ErrorOut};
-use crate::failover::refusal::LONGEST_RETRY_AFTER;
-use crate::failover::{AttemptId, Cause, Failure, Note, Refusal, Timestamp};
+use crate::failover::refusal::{self, LONGEST_RETRY_AFTER};
+use crate::failover::{AttemptId, Cause, Failure, FailureClass, Note, Refusal, Timestamp};
 use crate::gateway::reply;
 use crate::gateway::trace::End;
 use crate::upstream::ErrorBody;
 
 impl Driver {
     pub(super) fn refuse(&mut self, refusal: Refusal) {
+        let broken = self.relay.take_stream();
         let stamp = self.stamp(None);
         let attempted = self.attempted();
         let error = ErrorOut {
             status: refusal.status,
-            kind: reply::kind(refusal.status),
-            code: &refusal.code,
+            code: self.code_of(&refusal),
             message: &refusal.message,
-            param: None,
+            param: refusal.param.as_deref(),
+            retry_after: refusal.retry_after,
             trace: &stamp.trace,
             attempts: &attempted,
         };
         let dialect = self.inquiry.dialect;
-        if self.source.is_some() {
-            self.relay.break_off(dialect.error_event(&error));
+        if let Some(stream) = broken {
+            stream.break_off(&error);
         } else if let Some(original) = self.original(&refusal) {
             let response = reply::surfaced(&refusal, original, &stamp);
             self.relay.respond(response);
         } else {
-            let response = reply::error(dialect, &error, refusal.retry_after, &stamp);
+            let response = reply::error(dialect, &error, &stamp);
             self.relay.respond(response);
         }
         self.end = End::Refused { refusal, committed: self.source.is_some() };
@@ -40,9 +41,30 @@ impl Driver {
         let Cause::Surfaced(id) = refusal.cause else { return None };
         let running = &self.attempts[id.index()];
         let error = running.error.as_ref()?;
-        let endpoint = &self.route.endpoints[running.candidate.index()];
-        let same = endpoint.dialect() == self.inquiry.dialect;
-        (same && endpoint.dialect().is_error(&error.body)).then_some(error)
+        let dialect = self.inquiry.dialect;
+        (self.is_native(id) && dialect.is_error(&error.body)).then_some(error)
+    }
+
+    /// Whether an attempt's target speaks the client's dialect.
+    fn is_native(&self, id: AttemptId) -> bool {
+        let target = &self.route.targets[self.attempts[id.index()].candidate.index()];
+        target.endpoint.wire(self.inquiry.dialect) == self.inquiry.dialect
+    }
+
+    /// A code the client can know: another dialect's is put in the gateway's words.
+    fn code_of<'a>(&self, refusal: &'a Refusal) -> &'a str {
+        match refusal.cause {
+            Cause::Surfaced(id) if !self.is_native(id) => {
+                let class = self.notes.iter().rev().find_map(|(_, note)| class_of(note, id));
+                class.map_or(&refusal.code, |class| refusal::status_of(class).1)
+            }
+            Cause::Surfaced(_)
+            | Cause::Exhausted
+            | Cause::Deadline
+            | Cause::NothingToTry
+            | Cause::Policy
+            | Cause::Rejected => &refusal.code,
+        }
     }
 
     pub(super) fn park(&mut self) {
@@ -50,33 +72,22 @@ impl Driver {
         let stamp = self.stamp(None);
         let error = ErrorOut {
             status: 503,
-            kind: reply::kind(503),
             param: None,
+            retry_after: Some(LONGEST_RETRY_AFTER),
             code: "deferred_unavailable",
             message: "the policy deferred this call, and there is no queue to keep it in",
             trace: &stamp.trace,
             attempts: &self.attempted(),
         };
-        let after = Some(LONGEST_RETRY_AFTER);
-        self.relay.respond(reply::error(self.inquiry.dialect, &error, after, &stamp));
+        self.relay.respond(reply::error(self.inquiry.dialect, &error, &stamp));
     }
 
     fn attempted(&self) -> Vec<AttemptLine<'_>> {
-        let ended = self.notes.iter().filter_map(|(at, note)| match note {
-            Note::Ended { attempt, failure: Some(failure) } => Some((*at, *attempt, failure)),
-            Note::Ended { failure: None, .. }
-            | Note::Decided { .. }
-            | Note::PassedOver { .. }
-            | Note::Faulted { .. }
-            | Note::Barred { .. }
-            | Note::Started { .. }
-            | Note::Exempted { .. }
-            | Note::Committed { .. }
-            | Note::Circuit { .. }
-            | Note::CredentialOut { .. }
-            | Note::Waiting { .. } => None,
+        let ended = self.notes.iter().filter_map(|(at, note)| {
+            let (id, failure) = failure_in(note)?;
+            Some(self.attempted_one(*at, id, failure))
         });
-        ended.map(|(at, id, failure)| self.attempted_one(at, id, failure)).collect()
+        ended.collect()
     }
 
     fn attempted_one(&self, at: Timestamp, id: AttemptId, failure: &Failure) -> AttemptLine<'_> {
@@ -88,4 +99,26 @@ impl Driver {
             ms: u64::try_from(at.since(running.started).as_millis()).unwrap_or(u64::MAX),
         }
     }
+}
+
+/// The attempt that failed, by this note, and how.
+const fn failure_in(note: &Note) -> Option<(AttemptId, &Failure)> {
+    match note {
+        Note::Ended { attempt, failure: Some(failure) } => Some((*attempt, failure)),
+        Note::Ended { failure: None, .. }
+        | Note::Decided { .. }
+        | Note::PassedOver { .. }
+        | Note::Faulted { .. }
+        | Note::Barred { .. }
+        | Note::Started { .. }
+        | Note::Exempted { .. }
+        | Note::Committed { .. }
+        | Note::Circuit { .. }
+        | Note::CredentialOut { .. }
+        | Note::Waiting { .. } => None,
+    }
+}
+
+fn class_of(note: &Note, id: AttemptId) -> Option<FailureClass> {
+    failure_in(note).filter(|(of, _)| *of == id).map(|(_, failure)| failure.class)
 }

@@ -61,9 +61,19 @@ impl Setup {
         self
     }
 
-    pub fn provider(mut self, name: &str, server: &fake::Server) -> Self {
-        let (url, variable) = (server.base_url(), variable_of(name));
-        self.rest.push(format!("[providers.{name}]\ndialect = \"openai\""));
+    pub fn provider(self, name: &str, server: &fake::Server) -> Self {
+        self.provider_of(name, "openai", server)
+    }
+
+    /// A provider that is spoken to in this dialect.
+    pub fn provider_of(mut self, name: &str, dialect: &str, server: &fake::Server) -> Self {
+        let variable = variable_of(name);
+        let url = match dialect {
+            "openai" | "openai-responses" => server.base_url(),
+            // These have versions of their own in their paths.
+            _ => server.base_url().trim_end_matches("/v1").to_owned(),
+        };
+        self.rest.push(format!("[providers.{name}]\ndialect = \"{dialect}\""));
         self.rest.push(format!("base_url = \"{url}\"\napi_key = {{ env = \"{variable}\" }}"));
         self
     }

@@ -94,17 +94,33 @@ fn about_json(
     if !Settings::read(&call.settings).schema_check {
         return None;
     }
-    let schema = match request.json("/response_format/type")?.as_str() {
-        "\"json_object\"" => String::new(),
-        "\"json_schema\"" => {
-            request.json("/response_format/json_schema/schema").unwrap_or_default()
-        }
-        _ => return None,
-    };
+    let schema = promised_schema(request)?;
     let first = answer.violations(&schema).into_iter().next()?;
     let mut reason = String::from("the answer breaks the promised JSON: ");
     reason.extend(first.chars().take(256));
     Some(Rejection { reason, counts: false })
+}
+
+/// Where each dialect says what form it wants, and where its schema is.
+const FORMATS: [(&str, &str); 3] = [
+    ("/response_format/type", "/response_format/json_schema/schema"),
+    ("/text/format/type", "/text/format/schema"),
+    ("/output_config/format/type", "/output_config/format/schema"),
+];
+
+/// The JSON Schema the client was promised; empty for any JSON, `None` for none.
+fn promised_schema(request: &impl RequestBody) -> Option<String> {
+    for (kind, schema) in FORMATS {
+        match request.json(kind).as_deref() {
+            Some("\"json_object\"") => return Some(String::new()),
+            Some("\"json_schema\"") => return Some(request.json(schema).unwrap_or_default()),
+            Some(_) | None => {}
+        }
+    }
+    let gemini = request.json("/generationConfig/responseMimeType")?;
+    // The older `responseSchema` is no JSON Schema: any JSON will do.
+    let schema = || request.json("/generationConfig/responseJsonSchema").unwrap_or_default();
+    (gemini == "\"application/json\"").then(schema)
 }
 
 fn is_json(text: &str) -> bool {

@@ -1,0 +1,22 @@
+//! Requests, to and from the internal form. Owns what every field of a chat
+//! request means there; must not know other dialects' fields.
+//!
+//! [`read`] reads the fields, [`turns`] the messages, [`parts`] what they hold;
+//! [`write`] writes the fields, [`messages`] the messages, [`tools`] the tools
+//! and the promised format; [`system`] puts a system prompt into a template.
+
+mod messages;
+mod parts;
+mod read;
+mod system;
+mod tools;
+mod turns;
+mod write;
+
+pub use read::read_request;
+pub use system::{inserted, with_system};
+pub use tools::schema_instruction;
+pub use write::write_request;
+
+#[cfg(test)]
+mod tests;
