@@ -8,8 +8,8 @@ use crate::dialect::request::BadRequest;
 
 use super::read::{note, room, short, wrong};
 
-/// The least text a part can have.
-const MIN_PART: usize = 12;
+/// The least text a part can have: `{"type":"text","text":""}`.
+const MIN_PART: usize = 25;
 
 /// Reads a `content`. What it says besides is noted in the request.
 pub fn read<'a>(
@@ -25,11 +25,6 @@ pub fn read<'a>(
     }
     let mut blocks = Vec::with_capacity(room(content, MIN_PART));
     for node in content.items() {
-        // Some clients put bare strings into the list.
-        if let Some(text) = node.str().filter(|text| !text.is_empty()) {
-            blocks.push(Block::Text(text));
-            continue;
-        }
         blocks.extend(part(request, node)?);
         if let Some(point) = node.get("prompt_cache_breakpoint") {
             // The longest the others know.
