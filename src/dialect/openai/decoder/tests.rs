@@ -282,7 +282,9 @@ fn a_real_stream_as_events() {
     for frame in frames {
         let mut events = Vec::new();
         decoder.decode(&Frame::parse(Bytes::from(frame)), &[], &mut events);
-        events.iter().for_each(|event| seen.extend([&shown(event), "\n"]));
+        for event in &events {
+            seen.extend([&shown(event), "\n"]);
+        }
     }
     let expected = include_str!("../../../../tests/golden/dialects/openai/stream_tools.events");
     assert_eq!(seen, expected);

@@ -4,14 +4,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
-
 use crate::dialect::Dialect;
 use crate::dialect::hub::legend::FREE_TEXT_PARAMETER;
-use crate::dialect::hub::{
-    Block, Call, Gravity, Media, MediaKind, Role, Source, ToolResult, Turn, Untranslatable,
-};
+use crate::dialect::hub::{Block, Call, Gravity, Media, Role, ToolResult, Turn, Untranslatable};
 use crate::dialect::target::Quirks;
 
 use super::super::compose::Json;
@@ -357,77 +352,6 @@ impl<'a> Writing<'_, 'a> {
         }
         Ok(())
     }
-
-    fn media(&mut self, media: &Media<'_>) -> Result<(), Untranslatable> {
-        match media.kind {
-            MediaKind::Image => self.image(media),
-            MediaKind::Document => self.document(media),
-            MediaKind::Audio => self.audio(media),
-        }
-    }
-
-    fn image(&mut self, media: &Media<'_>) -> Result<(), Untranslatable> {
-        let kind = &media.media_type;
-        let json = self.json.open(b'{').text("type", "image_url").key("image_url").open(b'{');
-        match &media.source {
-            Source::Base64(data) => {
-                json.key("url").display(&format_args!("data:{kind};base64,{data}"));
-            }
-            Source::Url(url) => _ = json.text("url", url),
-            Source::Text(_) => {
-                return Err(Untranslatable::new("images", "an image that is text"));
-            }
-        }
-        if let Some(detail) = &media.detail {
-            json.text("detail", detail);
-        }
-        json.close(b'}').close(b'}');
-        Ok(())
-    }
-
-    fn document(&mut self, media: &Media<'_>) -> Result<(), Untranslatable> {
-        let kind = &media.media_type;
-        match &media.source {
-            Source::Text(text) => self.titled(media, text),
-            Source::Base64(data) if kind.starts_with("text/") => {
-                let bytes = BASE64.decode(data.as_bytes()).unwrap_or_default();
-                let text = String::from_utf8(bytes).ok().filter(|text| !text.is_empty());
-                let unreadable = || Untranslatable::new("documents", "a text that is not UTF-8");
-                self.titled(media, &text.ok_or_else(unreadable)?);
-            }
-            Source::Base64(data) => {
-                let name = media.name.as_deref().unwrap_or("document.pdf");
-                let json = self.json.open(b'{').text("type", "file").key("file").open(b'{');
-                json.text("filename", name).key("file_data");
-                json.display(&format_args!("data:{kind};base64,{data}")).close(b'}').close(b'}');
-            }
-            Source::Url(_) => {
-                return Err(Untranslatable::new("documents", "a document by its URL"));
-            }
-        }
-        Ok(())
-    }
-
-    fn titled(&mut self, media: &Media<'_>, text: &str) {
-        match &media.name {
-            Some(name) => text_part(&mut self.json, &format!("{name}\n\n{text}")),
-            None => text_part(&mut self.json, text),
-        }
-    }
-
-    fn audio(&mut self, media: &Media<'_>) -> Result<(), Untranslatable> {
-        let format = match &*media.media_type {
-            "audio/wav" | "audio/x-wav" | "audio/wave" | "audio/vnd.wave" => "wav",
-            "audio/mp3" | "audio/mpeg" => "mp3",
-            _ => return Err(Untranslatable::new("audio", "neither wav nor mp3")),
-        };
-        let Source::Base64(data) = &media.source else {
-            return Err(Untranslatable::new("audio", "audio by its URL"));
-        };
-        let json = self.json.open(b'{').text("type", "input_audio").key("input_audio").open(b'{');
-        json.text("data", data).text("format", format).close(b'}').close(b'}');
-        Ok(())
-    }
 }
 
 /// A message up to its content.
@@ -440,6 +364,6 @@ fn tool<'j>(json: &'j mut Json, id: &str) -> &'j mut Json {
     json.open(b'{').text("role", "tool").text("tool_call_id", id).key("content")
 }
 
-fn text_part(json: &mut Json, text: &str) {
+pub fn text_part(json: &mut Json, text: &str) {
     json.open(b'{').text("type", "text").text("text", text).close(b'}');
 }

@@ -2,9 +2,10 @@
 //! request means there; must not know other dialects' fields.
 //!
 //! [`read`] reads the fields, [`turns`] the messages, [`parts`] what they hold;
-//! [`write`] writes the fields, [`messages`] the messages, [`tools`] the tools
-//! and the promised format; [`system`] puts a system prompt into a template.
+//! [`write`] writes the fields, [`messages`] the messages with their [`media`],
+//! [`tools`] the tools and the promised format; [`system`] puts a system prompt into a template.
 
+mod media;
 mod messages;
 mod parts;
 mod read;

@@ -187,7 +187,9 @@ fn tooling<'a>(request: &mut Request<'a>, key: &str, value: Node<'a>) -> Result<
             if !value.is_array() {
                 return Err(wrong("functions", "must be an array"));
             }
-            request.tools.reserve_exact(room(value, MIN_TOOL));
+            if value.items().nth(MAX_FUNCTIONS).is_some() {
+                return Err(wrong("functions", "must have at most 1024 elements"));
+            }
             for item in value.items() {
                 let name = item.text("name");
                 let name = name.ok_or_else(|| wrong("functions", "must have names"))?;
@@ -204,8 +206,11 @@ fn tooling<'a>(request: &mut Request<'a>, key: &str, value: Node<'a>) -> Result<
     Ok(true)
 }
 
-/// The least text a tool can have.
-const MIN_TOOL: usize = 12;
+/// The least text a tool can have: `{"function":{"name":""}}`.
+const MIN_TOOL: usize = 24;
+
+/// The most legacy functions; they can be shorter than what is kept of them.
+const MAX_FUNCTIONS: usize = 1024;
 
 /// How many elements to make room for: no more than the text can hold of such
 /// as have so many bytes at least.

@@ -12,14 +12,13 @@ use crate::dialect::request::BadRequest;
 use super::parts;
 use super::read::{note, room, wrong};
 
-/// The least text a message can have: `{"role":"user"}`.
-const MIN_MESSAGE: usize = 15;
-
 /// The members of one message.
 #[derive(Default)]
 struct Message<'a> {
     role: Cow<'a, str>,
     content: Option<Node<'a>>,
+    /// Even if it is null.
+    has_content: bool,
     name: Option<Cow<'a, str>>,
     refusal: Option<Cow<'a, str>>,
     reasoning: Option<Cow<'a, str>>,
@@ -32,7 +31,11 @@ struct Message<'a> {
 impl<'a> Message<'a> {
     fn of(node: Node<'a>) -> Result<Self, BadRequest> {
         let mut message = Self::default();
-        for (key, value) in node.members().filter(|(_, value)| !value.is_null()) {
+        for (key, value) in node.members() {
+            message.has_content |= key == "content";
+            if value.is_null() {
+                continue;
+            }
             match &*key {
                 "role" => message.role = value.str().unwrap_or_default(),
                 "content" => message.content = Some(value),
@@ -60,7 +63,9 @@ pub fn read<'a>(request: &mut Request<'a>, messages: Node<'a>) -> Result<(), Bad
     if !messages.is_array() {
         return Err(wrong("messages", "must be an array"));
     }
-    request.turns.reserve_exact(room(messages, MIN_MESSAGE));
+    // Results join one turn.
+    let is_turn = |node: &Node<'_>| node.get("role").is_some_and(|role| role.raw() != r#""tool""#);
+    request.turns.reserve_exact(messages.items().filter(is_turn).count());
     let mut reader = Reader { request, in_results: false, functions: 0 };
     messages.items().try_for_each(|node| reader.message(Message::of(node)?))
 }
@@ -154,6 +159,9 @@ impl<'a> Reader<'_, 'a> {
         let id = id.map(Into::into);
         if id.is_none() && message.name.is_none() {
             return Err(wrong("messages", "of tools must have a tool_call_id"));
+        }
+        if !message.has_content {
+            return Err(wrong("messages", "of tools must have a content"));
         }
         let mut content = parts::read(self.request, message.content)?;
         let fits = |block: &Block<'_>| matches!(block, Block::Text(_) | Block::Media(_));

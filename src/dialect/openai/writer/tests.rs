@@ -33,7 +33,9 @@ fn shown(stream: &[u8]) -> Vec<Value> {
 fn written(events: &[Event]) -> Vec<u8> {
     let mut writer = Writer::new(head());
     let mut out = Vec::new();
-    events.iter().for_each(|event| writer.write(event, &mut out));
+    for event in events {
+        writer.write(event, &mut out);
+    }
     writer.finish(&mut out);
     out
 }
@@ -149,7 +151,9 @@ fn counts_come_only_if_they_were_asked_for() {
     let events = [begin(), text("a"), Event::Usage(Usage::default())];
     let mut writer = Writer::new(Head { include_usage: false, ..head() });
     let mut out = Vec::new();
-    events.iter().for_each(|event| writer.write(event, &mut out));
+    for event in &events {
+        writer.write(event, &mut out);
+    }
     writer.finish(&mut out);
     assert!(!String::from_utf8(out).unwrap().contains("usage"));
 }

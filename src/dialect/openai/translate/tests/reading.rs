@@ -350,6 +350,7 @@ fn bad_requests_name_the_field() {
     messages("[7]");
     messages("[{}]");
     messages(r#"[{"role":"tool","content":"x"}]"#);
+    messages(r#"[{"role":"tool","tool_call_id":"x"}]"#);
     messages(r#"[{"role":"narrator","content":"x"}]"#);
     messages(r#"[{"role":"user","content":7}]"#);
     messages(r#"[{"role":"user","content":[{}]}]"#);
@@ -376,6 +377,8 @@ fn bad_requests_name_the_field() {
     check(r#""tool_choice":"all""#, "tool_choice");
     check(r#""tool_choice":{}"#, "tool_choice");
     check(r#""functions":[{}]"#, "functions");
+    let many = r#"{"name":"f"},"#.repeat(1024);
+    check(&format!(r#""functions":[{many}{{"name":"f"}}]"#), "functions");
     check(r#""response_format":{}"#, "response_format");
     check(r#""response_format":{"type":"json_schema"}"#, "response_format");
 }
@@ -395,7 +398,7 @@ fn lists_are_no_larger_than_a_small_multiple_of_their_text() {
     };
     check(r#"{"role":"user"},"#);
     check(r#"{"role":"user","content":""},"#);
-    check(r#"{"role":"tool","tool_call_id":""},"#);
+    check(r#"{"role":"tool","tool_call_id":"","content":null},"#);
     check(r#"{"role":"user","content":[{"type":"text","text":""}]},"#);
     check("7,");
 }
