@@ -18,7 +18,7 @@ use crate::secret::Secret;
 use super::chunk::{self, Call, Choice, Message, Opened, Reply};
 
 /// The most tool calls of one answer.
-const MAX_CALLS: usize = 256;
+const MAX_CALLS: usize = 128;
 
 /// The most events of one frame.
 const MAX_EVENTS: usize = 4 * MAX_CALLS;
@@ -130,7 +130,7 @@ impl Decoder {
             }
         }
         if let Some(what) = message.other {
-            events.push(Event::Opaque { choice, what });
+            say(Event::Opaque { choice, what }, events);
         }
     }
 
@@ -146,7 +146,7 @@ impl Decoder {
         if !piece.arguments.is_empty() {
             open.tell(events);
             let fragment = piece.arguments.to_string();
-            events.push(Event::CallArguments { choice, call: open.call, fragment });
+            say(Event::CallArguments { choice, call: open.call, fragment }, events);
         }
     }
 
@@ -247,28 +247,47 @@ fn content(choice: u32, content: &str, events: &mut Vec<Event>) {
     if let Some(whole) = content.str() {
         return text(choice, whole, events);
     }
-    for part in content.items().take(MAX_EVENTS) {
+    for part in content.items() {
         match (part.get("thinking"), part.text("text")) {
             (Some(thinking), _) => {
                 let text: String = thinking.items().filter_map(|part| part.text("text")).collect();
                 thought(choice, thinking.str().or(Some(text.into())), events);
             }
             (None, Some(piece)) => text(choice, piece, events),
-            (None, None) => events.push(Event::Opaque { choice, what: "other" }),
+            (None, None) => say(Event::Opaque { choice, what: "other" }, events),
         }
+    }
+}
+
+/// Pushes an event, or adds it to the last one: a frame of many small parts
+/// makes few events.
+fn say(event: Event, events: &mut Vec<Event>) {
+    match (events.last_mut(), &event) {
+        (Some(Event::Text { choice, text }), Event::Text { choice: same, text: more })
+        | (
+            Some(Event::Thought { choice, text, .. }),
+            Event::Thought { choice: same, text: more, .. },
+        ) if choice == same => text.push_str(more),
+        (
+            Some(Event::CallArguments { choice, call, fragment }),
+            Event::CallArguments { choice: same, call: known, fragment: more },
+        ) if *choice == *same && *call == *known => fragment.push_str(more),
+        (Some(Event::Opaque { choice, what }), Event::Opaque { choice: same, what: known })
+            if choice == same && what == known => {}
+        _ => events.push(event),
     }
 }
 
 fn text(choice: u32, text: Cow<'_, str>, events: &mut Vec<Event>) {
     if !text.is_empty() {
-        events.push(Event::Text { choice, text: text.into_owned() });
+        say(Event::Text { choice, text: text.into_owned() }, events);
     }
 }
 
 fn thought(choice: u32, text: Option<Cow<'_, str>>, events: &mut Vec<Event>) {
     if let Some(text) = text.filter(|text| !text.is_empty()) {
         let text = text.into_owned();
-        events.push(Event::Thought { choice, text, signature: None, redacted: false });
+        say(Event::Thought { choice, text, signature: None, redacted: false }, events);
     }
 }
 

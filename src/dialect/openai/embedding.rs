@@ -16,6 +16,9 @@ use super::compose::Json;
 /// The most texts of one request, as at `OpenAI`.
 const MAX_INPUTS: usize = 2048;
 
+/// The least text a vector can have: `{"embedding":[]}`.
+const MIN_VECTOR: usize = 16;
+
 /// The most fields that are noted; a notice names fewer.
 const MAX_OTHERS: usize = 64;
 
@@ -111,12 +114,12 @@ pub fn write_embed(
 pub fn read_vectors(body: &[u8]) -> Option<Embeddings> {
     let reply = Node::new(std::str::from_utf8(body).ok()?);
     let data = reply.get("data")?;
-    let mut vectors = Vec::new();
+    let mut vectors = Vec::with_capacity(data.items().count().min(data.raw().len() / MIN_VECTOR));
     for (place, item) in (0..).zip(data.items()) {
         let index = item.get("index").and_then(Node::u32).unwrap_or(place);
         vectors.push((index, vector(item.get("embedding")?)?));
     }
-    vectors.sort_by_key(|(index, _)| *index);
+    vectors.sort_unstable_by_key(|(index, _)| *index);
     let usage = reply.get("usage");
     Some(Embeddings {
         model: reply.text("model").unwrap_or_default().into_owned(),

@@ -64,7 +64,10 @@ pub fn read<'a>(request: &mut Request<'a>, messages: Node<'a>) -> Result<(), Bad
         return Err(wrong("messages", "must be an array"));
     }
     // Results join one turn.
-    let is_turn = |node: &Node<'_>| node.get("role").is_some_and(|role| role.raw() != r#""tool""#);
+    let is_turn = |node: &Node<'_>| {
+        let role = node.get("role").map(Node::raw);
+        role.is_some_and(|role| role != r#""tool""# && role != r#""function""#)
+    };
     request.turns.reserve_exact(messages.items().filter(is_turn).count());
     let mut reader = Reader { request, in_results: false, functions: 0 };
     messages.items().try_for_each(|node| reader.message(Message::of(node)?))
@@ -126,8 +129,13 @@ impl<'a> Reader<'_, 'a> {
     fn assistant(&mut self, message: Message<'a>) -> Result<(), BadRequest> {
         let said = parts::read(self.request, message.content)?;
         let calls = message.tool_calls.map_or(0, |calls| room(calls, MIN_CALL));
+        let others = [
+            message.reasoning.is_some(),
+            message.refusal.is_some(),
+            message.function_call.is_some(),
+        ];
         let mut blocks = said;
-        blocks.reserve_exact(calls + usize::from(message.reasoning.is_some()));
+        blocks.reserve_exact(calls + others.into_iter().filter(|there| *there).count());
         if let Some(text) = message.reasoning.filter(|text| !text.is_empty()) {
             let thought = Thought { text, signature: None, redacted: false };
             blocks.insert(0, Block::Thought(Box::new(thought)));
@@ -164,8 +172,16 @@ impl<'a> Reader<'_, 'a> {
             return Err(wrong("messages", "of tools must have a content"));
         }
         let mut content = parts::read(self.request, message.content)?;
-        let fits = |block: &Block<'_>| matches!(block, Block::Text(_) | Block::Media(_));
-        content.retain(fits);
+        content.retain(|block| match block {
+            Block::Text(text) => !text.is_empty(),
+            Block::Media(_) => true,
+            Block::Thought(_)
+            | Block::Call(_)
+            | Block::Result(_)
+            | Block::Refusal(_)
+            | Block::CachePoint(_) => false,
+        });
+        content.shrink_to_fit();
         let name = message.name.clone();
         let result = ToolResult { id, name, content, is_error: false };
         let block = Block::Result(Box::new(result));

@@ -206,6 +206,7 @@ fn results_of_tools() {
         &[r#"user: result 1 f ["a" "b"]"#],
         &[],
     );
+    check(r#"{"role":"tool","tool_call_id":"1","content":""}"#, &["user: result 1 - []"], &[]);
     check(
         r#"{"role":"assistant","function_call":{"name":"f","arguments":"{}"}},{"role":"function","name":"f","content":"r"}"#,
         &["assistant: call function_call_1 f({})", r#"user: result function_call_1 f ["r"]"#],
