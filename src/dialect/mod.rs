@@ -28,6 +28,7 @@ pub mod hub;
 pub mod json;
 pub mod node;
 pub mod openai;
+mod peeking;
 pub mod provider;
 pub mod request;
 pub mod responses;

@@ -1,0 +1,406 @@
+//! What the peeks of several dialects have in common: the checks of a body, the
+//! raw values of its top-level fields, and an estimate of its input. Must not
+//! know any field's name or meaning.
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::json::Span;
+use super::request::BadRequest;
+
+/// Bytes of English text per token, on average over current tokenizers.
+const BYTES_PER_TOKEN: usize = 4;
+
+/// What an image costs; providers charge between 85 and some 1,500.
+const TOKENS_PER_IMAGE: usize = 1000;
+
+/// So much of a value is looked at to tell base64 from text.
+const BASE64_PROBE: usize = 256;
+
+/// The raw values of the fields that are looked at.
+#[derive(Debug)]
+pub struct Fields<'a> {
+    text: &'a str,
+    names: &'static [&'static str],
+    values: Vec<Option<&'a RawValue>>,
+}
+
+impl<'a> Fields<'a> {
+    /// Checks that the body is one JSON object in UTF-8 and that no field which
+    /// is looked at occurs twice: gateway and provider could disagree on which
+    /// of the two counts.
+    pub fn of(body: &'a [u8], names: &'static [&'static str]) -> Result<Self, BadRequest> {
+        let text = std::str::from_utf8(body)
+            .map_err(|error| invalid(format!("the body is not UTF-8: {error}")))?;
+        if text.starts_with('\u{feff}') {
+            return Err(invalid("the body begins with a byte order mark"));
+        }
+        let not_an_object =
+            |error| invalid(format!("the body is not a JSON object of the API: {error}"));
+        let mut json = serde_json::Deserializer::from_str(text);
+        let (values, repeated) = Names(names)
+            .deserialize(&mut json)
+            .and_then(|found| json.end().map(|()| found))
+            .map_err(not_an_object)?;
+        match repeated {
+            Some(key) => {
+                Err(BadRequest::new("duplicate_field", Some(key), format!("{key} occurs twice")))
+            }
+            None => Ok(Self { text, names, values }),
+        }
+    }
+
+    /// The whole body.
+    #[must_use]
+    pub const fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// A field's JSON; `null` is as good as absent.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&'a str> {
+        let at = self.names.iter().position(|known| *known == name)?;
+        self.values[at].map(RawValue::get).filter(|json| *json != "null")
+    }
+
+    /// Where a field's value lies in the body.
+    #[must_use]
+    pub fn span(&self, name: &str) -> Option<Span> {
+        self.get(name).map(|part| span(self.text, part))
+    }
+
+    /// A field that must be there.
+    pub fn required(&self, name: &'static str) -> Result<&'a str, BadRequest> {
+        self.get(name).ok_or_else(|| missing(name))
+    }
+
+    /// An array that must be there.
+    pub fn array(&self, name: &'static str) -> Result<&'a str, BadRequest> {
+        let json = self.required(name)?;
+        if json.starts_with('[') { Ok(json) } else { Err(wrong(name, "must be an array")) }
+    }
+
+    /// A string, if it is there. Half of a surrogate pair is refused.
+    pub fn string(&self, name: &'static str) -> Result<Option<String>, BadRequest> {
+        let value = self.get(name).map(serde_json::from_str::<String>).transpose();
+        value.map_err(|_| wrong(name, "must be a string"))
+    }
+
+    /// A boolean; false, if it is not there.
+    pub fn flag(&self, name: &'static str) -> Result<bool, BadRequest> {
+        match self.get(name) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(wrong(name, "must be a boolean")),
+        }
+    }
+
+    /// A count; anything else is left for the provider to judge.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<u32> {
+        self.get(name)?.parse().ok()
+    }
+
+    /// Whether a field is there and neither `[]` nor `{}`.
+    #[must_use]
+    pub fn filled(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|json| !is_empty(json))
+    }
+}
+
+fn invalid(message: impl Into<String>) -> BadRequest {
+    BadRequest::new("invalid_json", None, message)
+}
+
+/// A field that is not there.
+#[must_use]
+pub fn missing(param: &'static str) -> BadRequest {
+    BadRequest::new("missing_required_parameter", Some(param), format!("{param} is missing"))
+}
+
+/// A field with a value that no target could take.
+#[must_use]
+pub fn wrong(param: &'static str, message: &str) -> BadRequest {
+    BadRequest::new("invalid_value", Some(param), format!("{param} {message}"))
+}
+
+fn is_empty(json: &str) -> bool {
+    let mut bytes = json.bytes().filter(|byte| !byte.is_ascii_whitespace());
+    matches!((bytes.next(), bytes.next()), (Some(b'['), Some(b']')) | (Some(b'{'), Some(b'}')))
+}
+
+/// Where a borrowed part of a text lies in it.
+#[must_use]
+pub fn span(text: &str, part: &str) -> Span {
+    let start = part.as_ptr() as usize - text.as_ptr() as usize;
+    start..start + part.len()
+}
+
+/// What tells an image in JSON text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mark {
+    /// A member of this name.
+    Key(&'static str),
+    /// A member of this name whose string is this one.
+    Is(&'static str, &'static str),
+    /// A member of this name whose string begins like this.
+    Begins(&'static str, &'static str),
+}
+
+/// Marks, ready to be searched for: to prepare a search costs more than to
+/// search a short body.
+#[derive(Debug)]
+pub struct Marks(Vec<(Finder<'static>, Mark)>);
+
+impl Marks {
+    #[must_use]
+    pub fn new(marks: &[Mark]) -> Self {
+        let prepared = marks.iter().map(|mark| {
+            let needle = match mark {
+                Mark::Key(text) | Mark::Is(_, text) => format!("\"{text}\""),
+                Mark::Begins(_, text) => format!("\"{text}"),
+            };
+            (Finder::new(needle.as_bytes()).into_owned(), *mark)
+        });
+        Self(prepared.collect())
+    }
+
+    /// How often they occur. A mark quoted in a user's text is not counted: its
+    /// quotes are escaped.
+    #[must_use]
+    pub fn count(&self, text: &str) -> usize {
+        let text = text.as_bytes();
+        let counts = self.0.iter().map(|(finder, mark)| {
+            let at = finder.find_iter(text);
+            at.filter(|at| {
+                let (before, rest) = (&text[..*at], &text[at + finder.needle().len()..]);
+                match mark {
+                    Mark::Key(_) => is_key(rest),
+                    Mark::Is(key, _) | Mark::Begins(key, _) => follows_key(before, key),
+                }
+            })
+            .count()
+        });
+        counts.sum()
+    }
+}
+
+/// Whether what follows a string makes it a key.
+fn is_key(rest: &[u8]) -> bool {
+    rest.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':')
+}
+
+/// Whether a value that follows this text belongs to the key.
+fn follows_key(before: &[u8], key: &str) -> bool {
+    let key_end = before.trim_ascii_end().strip_suffix(b":").map(<[u8]>::trim_ascii_end);
+    let quoted = key_end.and_then(|text| text.strip_suffix(b"\""));
+    let opened = quoted.and_then(|text| text.strip_suffix(key.as_bytes()));
+    opened.is_some_and(|text| text.ends_with(b"\""))
+}
+
+static DATA_URI: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b";base64,"));
+
+/// Members whose strings may be base64, ready to be searched for.
+#[derive(Debug)]
+pub struct Blobs(Vec<Finder<'static>>);
+
+impl Blobs {
+    /// `keys` are the members' names; data URIs are always found.
+    #[must_use]
+    pub fn new(keys: &[&str]) -> Self {
+        let prepared = keys.iter().map(|key| {
+            let needle = format!("\"{key}\"");
+            Finder::new(needle.as_bytes()).into_owned()
+        });
+        Self(prepared.collect())
+    }
+
+    /// Bytes of base64 in a JSON text: images and files are no text.
+    #[must_use]
+    pub fn bytes(&self, text: &str) -> usize {
+        let text = text.as_bytes();
+        let members: usize = self.0.iter().map(|finder| sum(text, finder, member_base64)).sum();
+        members + sum(text, &DATA_URI, string_length)
+    }
+}
+
+/// Adds up what lies behind each place that is found, and goes on behind it.
+fn sum(text: &[u8], finder: &Finder<'_>, length: impl Fn(&[u8]) -> usize) -> usize {
+    let (mut total, mut at) = (0, 0);
+    while let Some(found) = finder.find(&text[at..]) {
+        at += found + finder.needle().len();
+        let length = length(&text[at..]);
+        total += length;
+        at += length;
+    }
+    total
+}
+
+/// The base64 in the value whose key ends here; 0 for any other value.
+fn member_base64(rest: &[u8]) -> usize {
+    let value = rest.trim_ascii_start().strip_prefix(b":").map(<[u8]>::trim_ascii_start);
+    let Some(inner) = value.and_then(|value| value.strip_prefix(b"\"")) else { return 0 };
+    let probe = inner.get(..BASE64_PROBE);
+    let base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=-_\\".contains(byte);
+    if probe.is_some_and(|probe| probe.iter().all(base64)) { string_length(inner) } else { 0 }
+}
+
+/// Up to the end of the string that this lies in.
+fn string_length(rest: &[u8]) -> usize {
+    memchr::memchr(b'"', rest).unwrap_or(rest.len())
+}
+
+/// An estimate of tokens from bytes of text and a number of images.
+#[must_use]
+pub fn tokens(bytes: usize, images: usize) -> u32 {
+    let tokens = bytes / BYTES_PER_TOKEN + images.saturating_mul(TOKENS_PER_IMAGE);
+    u32::try_from(tokens).unwrap_or(u32::MAX)
+}
+
+/// Collects the values of these fields. `Model` counts as `model`, since some
+/// servers read keys in any case.
+struct Names(&'static [&'static str]);
+
+/// The values, and the first name that occurs twice.
+type Found<'a> = (Vec<Option<&'a RawValue>>, Option<&'static str>);
+
+impl<'de> DeserializeSeed<'de> for Names {
+    type Value = Found<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found<'de>, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Names {
+    type Value = Found<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found<'de>, A::Error> {
+        let mut values = vec![None; self.0.len()];
+        let mut repeated = None;
+        while let Some(place) = map.next_key_seed(Key(self.0))? {
+            let value: &RawValue = map.next_value()?;
+            if let Some(at) = place
+                && values[at].replace(value).is_some()
+            {
+                repeated.get_or_insert(self.0[at]);
+            }
+        }
+        Ok((values, repeated))
+    }
+}
+
+/// A key: the place of its name, if it is one of these.
+struct Key(&'static [&'static str]);
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        // As bytes, because a key may hold half of a surrogate pair.
+        deserializer.deserialize_bytes(self)
+    }
+}
+
+impl Visitor<'_> for Key {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_bytes<E>(self, key: &[u8]) -> Result<Self::Value, E> {
+        Ok(self.0.iter().position(|name| key.eq_ignore_ascii_case(name.as_bytes())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NAMES: &[&str] = &["model", "list", "flag"];
+
+    #[test]
+    fn fields_are_found() {
+        let body = br#" {"x":{"model":1},"mod\u0065l" : "a\/b","list":[ ],"flag":true,"\ud800":1}"#;
+        let fields = Fields::of(body, NAMES).unwrap();
+        assert_eq!(fields.string("model").unwrap().as_deref(), Some("a/b"));
+        assert_eq!(&fields.text()[fields.span("model").unwrap()], r#""a\/b""#);
+        assert_eq!(fields.array("list"), Ok("[ ]"));
+        assert!(!fields.filled("list") && fields.filled("model"));
+        assert_eq!(fields.flag("flag"), Ok(true));
+        let fields = Fields::of(br#"{"model":null,"list":7,"flag":0}"#, NAMES).unwrap();
+        assert_eq!(fields.get("model"), None);
+        assert_eq!(fields.string("model"), Ok(None));
+        assert_eq!(fields.number("list"), Some(7));
+        assert_eq!(fields.required("model").unwrap_err().code, "missing_required_parameter");
+        assert_eq!(fields.array("list").unwrap_err().param, Some("list"));
+        assert_eq!(fields.flag("flag").unwrap_err().param, Some("flag"));
+        assert_eq!(fields.get("unheard of"), None);
+    }
+
+    #[test]
+    fn bad_bodies_are_refused() {
+        let check = |body: &[u8], code: &str| {
+            assert_eq!(Fields::of(body, NAMES).unwrap_err().code, code);
+        };
+        check(b"", "invalid_json");
+        check(b"[]", "invalid_json");
+        check(b"{} x", "invalid_json");
+        check(b"{\"x\":01}", "invalid_json");
+        check(b"\xef\xbb\xbf{}", "invalid_json");
+        check(b"{\"x\":\"\xff\"}", "invalid_json");
+        check(br#"{"model":1,"Model":2}"#, "duplicate_field");
+        check(br#"{"model":null,"mod\u0065l":2}"#, "duplicate_field");
+        let deep = format!("{{\"list\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(Fields::of(deep.as_bytes(), NAMES).is_ok());
+    }
+
+    #[test]
+    fn images_are_counted() {
+        let marks = Marks::new(&[
+            Mark::Key("image_url"),
+            Mark::Is("type", "image"),
+            Mark::Begins("mimeType", "image/"),
+        ]);
+        let check = |text: &str, images| assert_eq!(marks.count(text), images, "{text}");
+        check(r#"{"image_url" : 1,"x":"image_url"}"#, 1);
+        check(r#"[{"type" :"image"},{"type":"images"},{"kind":"image"},{"type":"image"}]"#, 2);
+        check(r#"{"mimeType":"image/png","x":"image/png"}"#, 1);
+        check(r#""\"type\":\"image\", \"mimeType\":\"image/png\"""#, 0);
+    }
+
+    #[test]
+    fn base64_is_no_text() {
+        let blobs = Blobs::new(&["data"]);
+        let long = "QUFB".repeat(100);
+        let check = |text: &str, bytes| assert_eq!(blobs.bytes(text), bytes, "{text}");
+        check(&format!(r#"{{"data": "{long}","x":"{long}"}}"#), 400);
+        check(&format!(r#"{{"data":"{}"}}"#, "a word ".repeat(100)), 0);
+        check(&format!(r#"{{"url":"data:image/png;base64,{long}"}}"#), 400);
+        check(r#"{"data":"QUFB"}"#, 0);
+        check(r#"{"data":"#, 0);
+        assert_eq!(tokens(400, 2), 2100);
+        assert_eq!(tokens(0, usize::MAX), u32::MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(body in proptest::collection::vec(any::<u8>(), 0..100), near in "\\{\"(model|list|data)\":[\\{\\}\\[\\]\"0-9a-z:, ]{0,30}\\}") {
+            let _ = Fields::of(&body, NAMES);
+            let _ = Fields::of(near.as_bytes(), NAMES);
+            let _ = Blobs::new(&["data", "a"]).bytes(&near);
+            let _ = Marks::new(&[Mark::Is("model", "a"), Mark::Key("list")]).count(&near);
+        }
+    }
+}
