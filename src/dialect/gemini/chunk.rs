@@ -1,0 +1,472 @@
+//! What a response of Gemini says, whole or as one chunk of a stream: both have
+//! the same shape. Owns the reading of candidates, finish reasons and token
+//! counts; must not know frames.
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
+use super::fields::{self, Fields, compact, field};
+use crate::dialect::Dialect;
+use crate::dialect::errors::clean;
+use crate::dialect::hub::{Event, Finish, Usage};
+use crate::dialect::node::Node;
+use crate::dialect::stream::MAX_CHOICES;
+use crate::failover::attempt::ErrorReply;
+use crate::failover::classify::FailureClass;
+
+/// The most steps one chunk may bring that do not join with each other: a
+/// bound on memory. An answer has one per thought, text and call.
+const MAX_STEPS: usize = 1024;
+
+/// Reads the chunks of one answer, in order.
+#[derive(Debug, Default)]
+pub struct Chunks {
+    begun: bool,
+    id: String,
+    choices: Vec<Choice>,
+}
+
+/// One candidate, as far as it has come.
+#[derive(Clone, Debug, Default)]
+struct Choice {
+    calls: u32,
+    /// It has brought anything.
+    content: bool,
+    cited: bool,
+}
+
+/// Why a chunk is none.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Fault {
+    /// The provider failed, and says so as a reason to stop.
+    Failed(ErrorReply),
+    Malformed(&'static str),
+}
+
+impl Chunks {
+    /// Pushes what a chunk says.
+    pub fn take(&mut self, chunk: Node<'_>, events: &mut Vec<Event>) -> Result<(), Fault> {
+        if !chunk.is_object() {
+            return Err(Fault::Malformed("it is no JSON object"));
+        }
+        if !self.begun {
+            self.begun = true;
+            let name = |name| fields::text(chunk, name).unwrap_or_default().into_owned();
+            self.id = name("responseId");
+            events.push(Event::Begin { id: self.id.clone(), model: name("modelVersion") });
+        }
+        let mut any = false;
+        if let Some(candidates) = field(chunk, "candidates") {
+            for (place, candidate) in (0..).zip(candidates.items()) {
+                any = true;
+                self.candidate(place, candidate, events)?;
+            }
+        }
+        if !any && is_blocked(chunk) {
+            events.push(Event::Finish { choice: 0, finish: Finish::ContentFilter });
+        }
+        events.extend(field(chunk, "usageMetadata").map(|tokens| Event::Usage(usage(tokens))));
+        Ok(())
+    }
+
+    fn candidate(
+        &mut self,
+        place: u32,
+        candidate: Node<'_>,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Fault> {
+        let choice = candidate.get("index").and_then(Node::u32).unwrap_or(place);
+        if choice >= MAX_CHOICES {
+            return Err(Fault::Malformed("it has too many candidates"));
+        }
+        let at = choice as usize;
+        if self.choices.len() <= at {
+            self.choices.resize(at + 1, Choice::default());
+        }
+        let parts = candidate.get("content").and_then(|content| content.get("parts"));
+        if let Some(parts) = parts {
+            for part in parts.items() {
+                if events.len() > MAX_STEPS {
+                    return Err(Fault::Malformed("it has too many parts"));
+                }
+                part_events(choice, part, &self.id, &mut self.choices[at], events);
+            }
+        }
+        self.cite(choice, candidate, events);
+        self.finish(choice, candidate, events)
+    }
+
+    fn cite(&mut self, choice: u32, candidate: Node<'_>, events: &mut Vec<Event>) {
+        let filled = |name, list| {
+            let list = field(candidate, name).and_then(|metadata| field(metadata, list));
+            list.is_some_and(|list| list.items().next().is_some())
+        };
+        let cites = filled("citationMetadata", "citationSources")
+            || filled("citationMetadata", "citations")
+            || filled("groundingMetadata", "groundingChunks");
+        let known = std::mem::replace(&mut self.choices[choice as usize].cited, cites);
+        if cites && !known {
+            events.push(Event::Opaque { choice, what: "citations" });
+        }
+        self.choices[choice as usize].cited |= known;
+    }
+
+    fn finish(
+        &self,
+        choice: u32,
+        candidate: Node<'_>,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Fault> {
+        let Some(word) = fields::text(candidate, "finishReason") else { return Ok(()) };
+        let so_far = &self.choices[choice as usize];
+        match finish(&word, so_far.content, so_far.calls > 0) {
+            Stopped::NotYet => {}
+            Stopped::For(finish) => events.push(Event::Finish { choice, finish }),
+            Stopped::Failed(class) => {
+                let said = fields::text(candidate, "finishMessage").unwrap_or_default();
+                return Err(Fault::Failed(failed(&word, &said, class)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the prompt was refused: then there is no candidate.
+fn is_blocked(chunk: Node<'_>) -> bool {
+    let feedback = field(chunk, "promptFeedback");
+    let reason = feedback.and_then(|feedback| fields::text(feedback, "blockReason"));
+    reason.is_some_and(|reason| reason != "BLOCK_REASON_UNSPECIFIED")
+}
+
+fn part_events(
+    choice: u32,
+    part: Node<'_>,
+    answer: &str,
+    so_far: &mut Choice,
+    events: &mut Vec<Event>,
+) {
+    let part = Fields::of(part);
+    let signature = part.signature.map(|value| (Dialect::Gemini, value.into_owned()));
+    if let Some(call) = part.call {
+        so_far.content = true;
+        call_events(choice, call, signature, answer, &mut so_far.calls, events);
+        return;
+    }
+    if let Some(text) = part.text.and_then(Node::str) {
+        if part.thought {
+            so_far.content = true;
+            push_thought(choice, text.into_owned(), signature, events);
+        } else if !text.is_empty() {
+            so_far.content = true;
+            push_words(choice, &text, events);
+        }
+        return;
+    }
+    let media = part.inline_data.or(part.file_data);
+    if media.is_some() || part.server.is_some() || part.unknown.is_some() {
+        so_far.content = true;
+        let what = if media.is_some() { "media" } else { part.server.unwrap_or("part") };
+        events.push(Event::Opaque { choice, what });
+    }
+}
+
+/// Text joins the text before it.
+fn push_words(choice: u32, words: &str, events: &mut Vec<Event>) {
+    match events.last_mut() {
+        Some(Event::Text { choice: of, text }) if *of == choice => text.push_str(words),
+        _ => events.push(Event::Text { choice, text: words.to_owned() }),
+    }
+}
+
+/// A thought joins the thought before it, unless that was signed.
+fn push_thought(
+    choice: u32,
+    words: String,
+    proof: Option<(Dialect, String)>,
+    events: &mut Vec<Event>,
+) {
+    if words.is_empty() && proof.is_none() {
+        return;
+    }
+    match events.last_mut() {
+        Some(Event::Thought { choice: of, text, signature, .. })
+            if *of == choice && signature.is_none() =>
+        {
+            text.push_str(&words);
+            *signature = proof;
+        }
+        _ => {
+            events.push(Event::Thought { choice, text: words, signature: proof, redacted: false });
+        }
+    }
+}
+
+fn call_events(
+    choice: u32,
+    node: Node<'_>,
+    signature: Option<(Dialect, String)>,
+    answer: &str,
+    calls: &mut u32,
+    events: &mut Vec<Event>,
+) {
+    let call = *calls;
+    *calls = calls.saturating_add(1);
+    let name = fields::text(node, "name").unwrap_or_default().into_owned();
+    let args = field(node, "args").map(|args| compact(args.raw()));
+    let id = fields::text(node, "id").filter(|id| !id.is_empty());
+    let id = id.map_or_else(
+        || {
+            call_id(&[
+                answer,
+                &choice.to_string(),
+                &call.to_string(),
+                &name,
+                args.as_deref().unwrap_or(""),
+            ])
+        },
+        std::borrow::Cow::into_owned,
+    );
+    events.push(Event::CallBegin { choice, call, id, name, free_text: false, signature });
+    events.extend(args.map(|fragment| Event::CallArguments { choice, call, fragment }));
+}
+
+/// An id for a call without one: always the same for the same call, another for
+/// any other. Arguments count too, for answers without an id.
+fn call_id(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    let hash = hash.finalize();
+    format!("call_{}", BASE64_URL_SAFE_NO_PAD.encode(&hash[..15]))
+}
+
+/// What a finish reason means.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Stopped {
+    NotYet,
+    For(Finish),
+    /// It is no reason to stop: the provider failed.
+    Failed(FailureClass),
+}
+
+fn finish(word: &str, content: bool, calls: bool) -> Stopped {
+    match word {
+        "" | "FINISH_REASON_UNSPECIFIED" => Stopped::NotYet,
+        "STOP" if calls => Stopped::For(Finish::ToolCalls),
+        "STOP" => Stopped::For(Finish::Stop),
+        "MAX_TOKENS" => Stopped::For(Finish::Length),
+        "SAFETY"
+        | "RECITATION"
+        | "LANGUAGE"
+        | "BLOCKLIST"
+        | "PROHIBITED_CONTENT"
+        | "SPII"
+        | "MODEL_ARMOR"
+        | "ESCALATION"
+        | "IMAGE_SAFETY"
+        | "IMAGE_PROHIBITED_CONTENT"
+        | "IMAGE_RECITATION"
+        | "IMAGE_OTHER" => Stopped::For(Finish::ContentFilter),
+        "CONTINUATION" => Stopped::For(Finish::Paused),
+        "MALFORMED_FUNCTION_CALL"
+        | "MALFORMED_RESPONSE"
+        | "UNEXPECTED_TOOL_CALL"
+        | "TOO_MANY_TOOL_CALLS" => Stopped::Failed(FailureClass::InvalidOutput),
+        // The history of another provider's calls: another target may take it,
+        // and this one is not ill.
+        "MISSING_THOUGHT_SIGNATURE" => Stopped::Failed(FailureClass::Unsupported),
+        "OTHER" if !content => Stopped::Failed(FailureClass::ServerError),
+        other => Stopped::For(Finish::Other(other.chars().take(64).collect())),
+    }
+}
+
+fn failed(word: &str, said: &str, class: FailureClass) -> ErrorReply {
+    let message = if said.is_empty() {
+        format!("the provider ended the answer with finish reason {word:?}")
+    } else {
+        clean(said, &[])
+    };
+    ErrorReply { status: 200, class, code: clean(word, &[]), message, retry_after: None }
+}
+
+/// Token counts. Gemini counts thoughts apart from the answer, and the use of
+/// its own tools apart from the prompt.
+fn usage(tokens: Node<'_>) -> Usage {
+    let count = |name| field(tokens, name).and_then(Node::u32);
+    let sum = |one, other| match (count(one), count(other)) {
+        (None, None) => None,
+        (one, other) => Some(one.unwrap_or(0).saturating_add(other.unwrap_or(0))),
+    };
+    Usage {
+        input: sum("promptTokenCount", "toolUsePromptTokenCount"),
+        cached: count("cachedContentTokenCount"),
+        cache_written: None,
+        output: sum("candidatesTokenCount", "thoughtsTokenCount"),
+        reasoning: count("thoughtsTokenCount"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(chunk: &str) -> Result<Vec<Event>, Fault> {
+        let mut events = Vec::new();
+        Chunks::default().take(Node::new(chunk), &mut events)?;
+        events.remove(0);
+        Ok(events)
+    }
+
+    fn parts(parts: &str) -> Vec<Event> {
+        take(&format!(r#"{{"candidates":[{{"content":{{"parts":[{parts}]}}}}]}}"#)).unwrap()
+    }
+
+    fn said(text: &str) -> Event {
+        Event::Text { choice: 0, text: text.to_owned() }
+    }
+
+    #[test]
+    fn parts_become_steps() {
+        let check = |json: &str, expected: &[Event]| assert_eq!(parts(json), expected, "{json}");
+        let thought = |text: &str, signature: Option<&str>| Event::Thought {
+            choice: 0,
+            text: text.to_owned(),
+            signature: signature.map(|value| (Dialect::Gemini, value.to_owned())),
+            redacted: false,
+        };
+        let opaque = |what| Event::Opaque { choice: 0, what };
+        check(r#"{"text":"a\n"},{"text":"b"}"#, &[said("a\nb")]);
+        check(r#"{"text":""},{}"#, &[]);
+        check(r#"{"text":"","thoughtSignature":"s"}"#, &[]);
+        check(r#"{"text":"t","thought":true},{"text":"a"}"#, &[thought("t", None), said("a")]);
+        check(
+            r#"{"text":"t","thought":true},{"text":"u","thought":true,"thought_signature":"s"}"#,
+            &[thought("tu", Some("s"))],
+        );
+        check(r#"{"executableCode":{"code":"1"}}"#, &[opaque("executableCode")]);
+        check(r#"{"inlineData":{"mimeType":"image/png","data":""}}"#, &[opaque("media")]);
+        check(r#"{"novelty":1}"#, &[opaque("part")]);
+    }
+
+    #[test]
+    fn calls_arrive_whole() {
+        let seen = parts(
+            r#"{"functionCall":{"name":"f","args":{ "a" : "x y" }},"thoughtSignature":"s"},
+               {"functionCall":{"id":"own","name":"g"}}"#,
+        );
+        let Event::CallBegin { call: 0, id, name, free_text: false, signature, .. } = &seen[0]
+        else {
+            panic!("{seen:?}")
+        };
+        assert!(id.starts_with("call_") && id.len() == 25, "{id}");
+        assert_eq!((&**name, signature.clone()), ("f", Some((Dialect::Gemini, "s".to_owned()))));
+        let fragment = r#"{"a":"x y"}"#.to_owned();
+        assert_eq!(seen[1], Event::CallArguments { choice: 0, call: 0, fragment });
+        let Event::CallBegin { call: 1, id, .. } = &seen[2] else { panic!("{seen:?}") };
+        assert_eq!((&**id, seen.len()), ("own", 3));
+    }
+
+    #[test]
+    fn made_ids_are_stable_and_differ() {
+        let id = |answer: &str, name: &str| {
+            let chunk = format!(
+                r#"{{"responseId":"{answer}","candidates":[{{"content":{{"parts":[{{"functionCall":{{"name":"{name}"}}}}]}}}}]}}"#
+            );
+            match take(&chunk).unwrap().remove(0) {
+                Event::CallBegin { id, .. } => id,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(id("a", "f"), id("a", "f"));
+        assert_ne!(id("a", "f"), id("b", "f"));
+        assert_ne!(id("a", "f"), id("a", "g"));
+    }
+
+    #[test]
+    fn reasons_to_stop() {
+        let check = |word: &str, content: &str, expected: Result<Finish, FailureClass>| {
+            let chunk = format!(
+                r#"{{"candidates":[{{"content":{{"parts":[{content}]}},"finishReason":"{word}"}}]}}"#
+            );
+            let seen = match take(&chunk) {
+                Ok(mut events) => match events.pop() {
+                    Some(Event::Finish { finish, .. }) => Ok(finish),
+                    other => panic!("{other:?}"),
+                },
+                Err(Fault::Failed(reply)) => Err(reply.class),
+                Err(other) => panic!("{other:?}"),
+            };
+            assert_eq!(seen, expected, "{word}");
+        };
+        let text = r#"{"text":"a"}"#;
+        check("STOP", text, Ok(Finish::Stop));
+        check("STOP", r#"{"functionCall":{"name":"f"}}"#, Ok(Finish::ToolCalls));
+        check("MAX_TOKENS", text, Ok(Finish::Length));
+        check("CONTINUATION", text, Ok(Finish::Paused));
+        let filtered = "SAFETY RECITATION LANGUAGE BLOCKLIST PROHIBITED_CONTENT SPII MODEL_ARMOR \
+                        ESCALATION IMAGE_SAFETY IMAGE_PROHIBITED_CONTENT IMAGE_RECITATION IMAGE_OTHER";
+        for word in filtered.split_whitespace() {
+            check(word, "", Ok(Finish::ContentFilter));
+        }
+        for word in [
+            "MALFORMED_FUNCTION_CALL",
+            "MALFORMED_RESPONSE",
+            "UNEXPECTED_TOOL_CALL",
+            "TOO_MANY_TOOL_CALLS",
+        ] {
+            check(word, text, Err(FailureClass::InvalidOutput));
+        }
+        check("MISSING_THOUGHT_SIGNATURE", "", Err(FailureClass::Unsupported));
+        check("OTHER", "", Err(FailureClass::ServerError));
+        check("OTHER", text, Ok(Finish::Other("OTHER".to_owned())));
+        check("NEW_REASON", text, Ok(Finish::Other("NEW_REASON".to_owned())));
+        assert_eq!(take(r#"{"candidates":[{"finishReason":""}]}"#), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_blocked_prompt_is_an_answer() {
+        let blocked = r#"{"promptFeedback":{"blockReason":"PROHIBITED_CONTENT"},"usageMetadata":{"promptTokenCount":4}}"#;
+        let seen = take(blocked).unwrap();
+        assert_eq!(seen[0], Event::Finish { choice: 0, finish: Finish::ContentFilter });
+        assert!(matches!(seen[1], Event::Usage(_)));
+        let rated = r#"{"promptFeedback":{"safetyRatings":[]},"candidates":[]}"#;
+        assert_eq!(take(rated), Ok(vec![]));
+    }
+
+    #[test]
+    fn token_counts_are_put_together() {
+        let check = |tokens: &str, expected: [Option<u32>; 4]| {
+            let seen = usage(Node::new(tokens));
+            let seen_counts = [seen.input, seen.cached, seen.output, seen.reasoning];
+            assert_eq!(seen_counts, expected, "{tokens}");
+        };
+        check(
+            r#"{"promptTokenCount":10,"toolUsePromptTokenCount":5,"cachedContentTokenCount":4,
+                "candidatesTokenCount":7,"thoughtsTokenCount":20,"totalTokenCount":42}"#,
+            [Some(15), Some(4), Some(27), Some(20)],
+        );
+        check(r#"{"prompt_token_count":10}"#, [Some(10), None, None, None]);
+        check(r#"{"thoughtsTokenCount":2}"#, [None, None, Some(2), Some(2)]);
+        check("{}", [None; 4]);
+    }
+
+    #[test]
+    fn several_candidates_and_citations() {
+        let seen = take(
+            r#"{"candidates":[{"index":1,"content":{"parts":[{"text":"b"}]}},
+                {"index":0,"content":{"parts":[{"text":"a"}]},"citationMetadata":{"citationSources":[{}]},
+                 "groundingMetadata":{"groundingChunks":[]}}]}"#,
+        );
+        let second = Event::Text { choice: 1, text: "b".to_owned() };
+        let cited = Event::Opaque { choice: 0, what: "citations" };
+        assert_eq!(seen, Ok(vec![second, said("a"), cited]));
+        assert!(take(r#"{"candidates":[{"index":4000000000}]}"#).is_err());
+        assert!(take("[1]").is_err());
+        let call = r#"{"functionCall":{"name":"f"}},"#.repeat(3000);
+        let many = format!(r#"{{"candidates":[{{"content":{{"parts":[{call}{{}}]}}}}]}}"#);
+        assert!(take(&many).is_err());
+    }
+}
