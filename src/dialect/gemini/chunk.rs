@@ -58,9 +58,13 @@ impl Chunks {
         }
         let mut any = false;
         if let Some(candidates) = field(chunk, "candidates") {
+            // An index of zero may be left out, and so may all of them.
+            let indexed = candidates.items().any(|one| one.get("index").is_some());
             for (place, candidate) in (0..).zip(candidates.items()) {
                 any = true;
-                self.candidate(place, candidate, events)?;
+                let missing = if indexed { 0 } else { place };
+                let choice = candidate.get("index").and_then(Node::u32).unwrap_or(missing);
+                self.candidate(choice, candidate, events)?;
             }
         }
         if !any && is_blocked(chunk) {
@@ -72,11 +76,10 @@ impl Chunks {
 
     fn candidate(
         &mut self,
-        place: u32,
+        choice: u32,
         candidate: Node<'_>,
         events: &mut Vec<Event>,
     ) -> Result<(), Fault> {
-        let choice = candidate.get("index").and_then(Node::u32).unwrap_or(place);
         if choice >= MAX_CHOICES {
             return Err(Fault::Malformed("it has too many candidates"));
         }
@@ -375,10 +378,9 @@ mod tests {
             let chunk = format!(
                 r#"{{"responseId":"{answer}","candidates":[{{"content":{{"parts":[{{"functionCall":{{"name":"{name}"}}}}]}}}}]}}"#
             );
-            match take(&chunk).unwrap().remove(0) {
-                Event::CallBegin { id, .. } => id,
-                other => panic!("{other:?}"),
-            }
+            let seen = take(&chunk).unwrap().remove(0);
+            let Event::CallBegin { id, .. } = seen else { panic!("{seen:?}") };
+            id
         };
         assert_eq!(id("a", "f"), id("a", "f"));
         assert_ne!(id("a", "f"), id("b", "f"));
@@ -457,12 +459,17 @@ mod tests {
     fn several_candidates_and_citations() {
         let seen = take(
             r#"{"candidates":[{"index":1,"content":{"parts":[{"text":"b"}]}},
-                {"index":0,"content":{"parts":[{"text":"a"}]},"citationMetadata":{"citationSources":[{}]},
+                {"content":{"parts":[{"text":"a"}]},"citationMetadata":{"citationSources":[{}]},
                  "groundingMetadata":{"groundingChunks":[]}}]}"#,
         );
         let second = Event::Text { choice: 1, text: "b".to_owned() };
         let cited = Event::Opaque { choice: 0, what: "citations" };
         assert_eq!(seen, Ok(vec![second, said("a"), cited]));
+        let seen = take(
+            r#"{"candidates":[{"content":{"parts":[{"text":"a"}]}},{"content":{"parts":[{"text":"b"}]}}]}"#,
+        );
+        let second = Event::Text { choice: 1, text: "b".to_owned() };
+        assert_eq!(seen, Ok(vec![said("a"), second]));
         assert!(take(r#"{"candidates":[{"index":4000000000}]}"#).is_err());
         assert!(take("[1]").is_err());
         let call = r#"{"functionCall":{"name":"f"}},"#.repeat(3000);

@@ -1,6 +1,7 @@
 //! Embeddings, to and from the internal form.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 use bytes::Bytes;
 
@@ -100,9 +101,10 @@ pub fn write_embed(
     for (n, input) in request.inputs.iter().enumerate() {
         let comma = if n == 0 { "" } else { "," };
         let text = json::quote(input);
-        body.push_str(&format!(
+        let _ = write!(
+            body,
             r#"{comma}{{"model":{model},"content":{{"parts":[{{"text":{text}}}]}}{dimensions}}}"#
-        ));
+        );
     }
     body.push_str("]}");
     let dropped = losses.into_dropped();
@@ -140,7 +142,7 @@ pub fn write_vectors(embeddings: &Embeddings, batch: bool) -> Bytes {
     for (n, vector) in embeddings.vectors.iter().take(wanted).enumerate() {
         let values = serde_json::to_string(vector).expect("numbers can always be written as JSON");
         out.push_str(if n == 0 { "" } else { "," });
-        out.push_str(&format!(r#"{{"values":{values}}}"#));
+        let _ = write!(out, r#"{{"values":{values}}}"#);
     }
     if !batch && embeddings.vectors.is_empty() {
         out.push_str(r#"{"values":[]}"#);

@@ -1,4 +1,4 @@
-//! The names of Gemini's fields. Its server takes camelCase and snake_case
+//! The names of Gemini's fields. Its server takes camelCase and `snake_case`
 //! alike, and clients send both. Owns that, and what a part of a content holds;
 //! must not know what a field means for a request or an answer.
 

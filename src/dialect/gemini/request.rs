@@ -14,7 +14,7 @@ use crate::dialect::peeking::{self, Blobs, Fields, Mark, Marks};
 use crate::dialect::request::{ASK, Address, BadRequest, Continuation, Peek, Task};
 use crate::failover::call::Features;
 
-/// What is looked at. Keys in snake_case are known to the server too.
+/// What is looked at. Keys in `snake_case` are known to the server too.
 const NAMES: &[&str] = &[
     "contents",
     "content",

@@ -114,9 +114,10 @@ mod tests {
 
     #[test]
     fn errors_within_a_stream() {
-        let check = |data: &str, expected: FailureClass| match decode(data) {
-            Decoded::Error(reply) => assert_eq!(reply.class, expected, "{data}"),
-            other => panic!("{other:?}"),
+        let check = |data: &str, expected: FailureClass| {
+            let seen = decode(data);
+            let Decoded::Error(reply) = seen else { panic!("{seen:?}") };
+            assert_eq!(reply.class, expected, "{data}");
         };
         check(
             r#"{"error":{"code":503,"message":"The model is overloaded.","status":"UNAVAILABLE"}}"#,

@@ -17,7 +17,7 @@ pub struct Writer {
     head: Head,
     /// The provider of the first bytes said this of itself.
     named: bool,
-    /// Something was written.
+    /// The array has an element.
     begun: bool,
     /// Nothing may follow.
     over: bool,
@@ -126,9 +126,11 @@ impl Writer {
             self.name(&id.unwrap_or_default(), &model.unwrap_or_default());
         }
         match self.head.framing {
+            Framing::Sse if is_plain(frame, data) => out.extend_from_slice(&frame.bytes),
             Framing::Sse => {
-                self.begun = true;
-                out.extend_from_slice(&frame.bytes);
+                out.extend_from_slice(b"data: ");
+                out.extend(data.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }));
+                out.extend_from_slice(b"\n\n");
             }
             Framing::Array => {
                 self.separate(out);
@@ -213,10 +215,7 @@ impl Writer {
 
     fn object(&mut self, json: &str, out: &mut Vec<u8>) {
         match self.head.framing {
-            Framing::Sse => {
-                self.begun = true;
-                out.extend_from_slice(&sse::event(json));
-            }
+            Framing::Sse => out.extend_from_slice(&sse::event(json)),
             Framing::Array => {
                 self.separate(out);
                 out.extend_from_slice(json.as_bytes());
@@ -239,6 +238,12 @@ impl Writer {
             (Framing::Array, false) => out.extend_from_slice(b"[]\n"),
         }
     }
+}
+
+/// Whether a frame is one `data: ` line and nothing else.
+fn is_plain(frame: &Frame, data: &[u8]) -> bool {
+    let rest = frame.bytes.strip_prefix(b"data: ").and_then(|rest| rest.strip_prefix(data));
+    rest.is_some_and(|rest| rest.iter().all(|byte| matches!(byte, b'\n' | b'\r')))
 }
 
 #[cfg(test)]

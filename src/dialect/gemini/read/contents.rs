@@ -107,7 +107,7 @@ fn block<'a>(
     }
     if let Some(text) = part.text {
         let text = text.str().ok_or_else(|| wrong("contents", "has a text that is no string"))?;
-        return Ok(words(text, part.thought, signature));
+        return Ok(words(text, part.thought, role, signature));
     }
     let other = part.server.map(Cow::Borrowed).or(part.unknown);
     if let Some(key) = other {
@@ -116,14 +116,15 @@ fn block<'a>(
     Ok(None)
 }
 
-/// A signature on plain text need not come back.
+/// A signature on plain text need not come back, and only the model thinks.
 fn words<'a>(
     text: Cow<'a, str>,
     thought: bool,
+    role: Role,
     signature: Option<Signature<'a>>,
 ) -> Option<Block<'a>> {
     if thought {
-        let worth = !text.is_empty() || signature.is_some();
+        let worth = role == Role::Assistant && (!text.is_empty() || signature.is_some());
         return worth
             .then(|| Block::Thought(Box::new(Thought { text, signature, redacted: false })));
     }

@@ -39,6 +39,7 @@ fn systems_and_turns() {
     let turns: Vec<_> = request.turns.iter().map(|turn| (turn.role, turn.blocks.len())).collect();
     assert_eq!(turns, [(Role::User, 1), (Role::Assistant, 1), (Role::User, 1)]);
     assert!(request.include_usage && !request.stream && request.choices == 1);
+    assert!(read(&part(r#"{"text":"a","thought":true}"#)).turns.is_empty());
     assert_eq!(read(r#"{"systemInstruction":"s"}"#).system, [Block::Text("s".into())]);
     let address = Address { stream: true, ..Address::default() };
     assert!(read_request("{}", &address).unwrap().stream);
@@ -111,12 +112,10 @@ fn calls_and_results() {
         (first.id.clone(), second.id.as_deref(), &*second.arguments),
         (None, Some("7"), "{}")
     );
-    let results = request.turns[1].blocks.iter().map(|block| match block {
-        Block::Result(result) => {
-            let Block::Text(text) = &result.content[0] else { panic!() };
-            (&**text, result.is_error, result.content.len())
-        }
-        other => panic!("{other:?}"),
+    let results = request.turns[1].blocks.iter().map(|block| {
+        let Block::Result(result) = block else { panic!("{block:?}") };
+        let Block::Text(text) = &result.content[0] else { panic!("{result:?}") };
+        (&**text, result.is_error, result.content.len())
     });
     let results: Vec<_> = results.collect();
     let expected = [

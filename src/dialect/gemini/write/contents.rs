@@ -3,6 +3,7 @@
 //! says, in the order of the calls.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 use super::CACHE;
 use super::names::Names;
@@ -76,7 +77,7 @@ impl<'r> Contents<'r, '_> {
             self.out.push(',');
         }
         let parts = parts.join(",");
-        self.out.push_str(&format!(r#"{{"role":"{role}","parts":[{parts}]}}"#));
+        let _ = write!(self.out, r#"{{"role":"{role}","parts":[{parts}]}}"#);
     }
 
     fn model(&mut self, run: &'r [Turn<'r>]) -> Result<(), Untranslatable> {
@@ -161,15 +162,16 @@ impl<'r> Contents<'r, '_> {
     /// Gives a result to its call: by id, else to the first of its name that
     /// waits.
     fn answer(&mut self, result: &'r ToolResult<'r>) -> Result<(), Untranslatable> {
-        let waits = |open: &&mut Open<'_>| open.result.is_none();
-        let mut waiting = self.open.iter_mut().filter(waits);
-        let call = match (result.id.as_deref(), result.name.as_deref()) {
-            (Some(id), _) => waiting.find(|open| open.id == Some(id)),
-            (None, Some(name)) => waiting.find(|open| open.name == name),
-            (None, None) => waiting.next(),
+        let (id, name) = (result.id.as_deref(), result.name.as_deref());
+        let waits = |open: &Open<'_>| open.result.is_none();
+        let by_id = |open: &Open<'_>| waits(open) && id.is_some() && open.id == id;
+        let by_name = |open: &Open<'_>| {
+            let unknown = id.is_none() || open.id.is_none();
+            waits(open) && unknown && name.is_none_or(|name| open.name == name)
         };
-        if let Some(call) = call {
-            call.result = Some(result);
+        let place = self.open.iter().position(by_id);
+        if let Some(at) = place.or_else(|| self.open.iter().position(by_name)) {
+            self.open[at].result = Some(result);
             return Ok(());
         }
         let reason = "a result belongs to no call of the turn before";
@@ -181,12 +183,11 @@ impl<'r> Contents<'r, '_> {
         let open = std::mem::take(&mut self.open);
         let mut parts = Vec::with_capacity(open.len());
         for call in &open {
-            let (response, media) = match call.result {
-                Some(result) => self.response(result)?,
-                None => {
-                    self.losses.tuning("tool calls without a result")?;
-                    (r#"{"error":"no result was given"}"#.to_owned(), Vec::new())
-                }
+            let (response, media) = if let Some(result) = call.result {
+                self.response(result)?
+            } else {
+                self.losses.tuning("tool calls without a result")?;
+                (r#"{"error":"no result was given"}"#.to_owned(), Vec::new())
             };
             let mut out = String::from("{");
             if let Some(id) = call.id {

@@ -68,7 +68,7 @@ fn call<'a>(id: &'a str, name: &'a str, arguments: &'a str) -> Call<'a> {
     Call { id, name: name.into(), arguments: arguments.into(), free_text: false, signature: None }
 }
 
-fn calls<'a>(call: Call<'a>) -> Block<'a> {
+fn calls(call: Call<'_>) -> Block<'_> {
     Block::Call(Box::new(call))
 }
 
@@ -224,6 +224,14 @@ fn results_without_ids_go_by_name_and_order() {
         parts.iter().map(|part| &part["functionResponse"]["response"]["result"]).collect();
     assert_eq!(seen, ["1", "3", "2"]);
     assert!(parts[0]["functionResponse"].get("id").is_none());
+    let half = turns(&[
+        (Role::User, &[text("q")]),
+        (Role::Assistant, &[calls(call("1", "f", "{}")), calls(call("", "f", "{}"))]),
+        (Role::User, &[result("9", "f", "late"), result("", "f", "first")]),
+    ]);
+    let (body, ..) = write(&half, &Abilities::unknown(), Strictness::Strict).unwrap();
+    let part = |at: usize| body["contents"][2]["parts"][at]["functionResponse"]["response"].clone();
+    assert_eq!((part(0), part(1)), (json!({"result": "first"}), json!({"result": "late"})));
 }
 
 #[test]
