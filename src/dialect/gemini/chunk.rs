@@ -15,9 +15,11 @@ use crate::dialect::stream::MAX_CHOICES;
 use crate::failover::attempt::ErrorReply;
 use crate::failover::classify::FailureClass;
 
-/// The most steps one chunk may bring that do not join with each other: a
-/// bound on memory. An answer has one per thought, text and call.
-const MAX_STEPS: usize = 1024;
+/// The most steps one chunk may bring that do not join with each other, and one
+/// more for so many bytes of it: a bound on memory. A thought or a text is a
+/// step, a call is two.
+const MAX_STEPS: usize = 256;
+const BYTES_PER_STEP: usize = 128;
 
 /// Reads the chunks of one answer, in order.
 #[derive(Debug, Default)]
@@ -56,6 +58,7 @@ impl Chunks {
             self.id = name("responseId");
             events.push(Event::Begin { id: self.id.clone(), model: name("modelVersion") });
         }
+        let most = MAX_STEPS + chunk.raw().len() / BYTES_PER_STEP;
         let mut any = false;
         if let Some(candidates) = field(chunk, "candidates") {
             // An index of zero may be left out, and so may all of them.
@@ -64,7 +67,7 @@ impl Chunks {
                 any = true;
                 let missing = if indexed { 0 } else { place };
                 let choice = candidate.get("index").and_then(Node::u32).unwrap_or(missing);
-                self.candidate(choice, candidate, events)?;
+                self.candidate(choice, candidate, most, events)?;
             }
         }
         if !any && is_blocked(chunk) {
@@ -78,6 +81,7 @@ impl Chunks {
         &mut self,
         choice: u32,
         candidate: Node<'_>,
+        most: usize,
         events: &mut Vec<Event>,
     ) -> Result<(), Fault> {
         if choice >= MAX_CHOICES {
@@ -90,7 +94,7 @@ impl Chunks {
         let parts = candidate.get("content").and_then(|content| content.get("parts"));
         if let Some(parts) = parts {
             for part in parts.items() {
-                if events.len() > MAX_STEPS {
+                if events.len() > most {
                     return Err(Fault::Malformed("it has too many parts"));
                 }
                 part_events(choice, part, &self.id, &mut self.choices[at], events);

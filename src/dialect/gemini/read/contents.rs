@@ -21,6 +21,11 @@ const LEAST_PART: usize = 12;
 /// The shortest content: one with such a part.
 const LEAST_CONTENT: usize = 24;
 
+/// A call or a response that is shorter takes much more room here than in the
+/// body; there may only be so many of them.
+const BARE: usize = 36;
+const MAX_BARE: usize = 1024;
+
 /// Where the files lie that only Google's servers can read.
 const OWN_FILES: [&str; 2] = ["https://generativelanguage.googleapis.com/", "gs://"];
 
@@ -31,9 +36,10 @@ pub fn read<'a>(contents: Node<'a>, request: &mut Request<'a>) -> Result<(), Bad
     }
     let plausible = contents.items().filter(|content| content.raw().len() >= LEAST_CONTENT);
     request.turns.reserve_exact(plausible.count());
+    let mut bare = 0;
     for content in contents.items() {
         let role = role(content)?;
-        let blocks = blocks(content, role, request)?;
+        let blocks = blocks(content, role, &mut bare, request)?;
         if !blocks.is_empty() {
             request.turns.push(Turn { role, blocks });
         }
@@ -62,6 +68,7 @@ fn role(content: Node<'_>) -> Result<Role, BadRequest> {
 fn blocks<'a>(
     content: Node<'a>,
     role: Role,
+    bare: &mut usize,
     request: &mut Request<'a>,
 ) -> Result<Vec<Block<'a>>, BadRequest> {
     let Some(parts) = field(content, "parts") else { return Ok(Vec::new()) };
@@ -73,7 +80,13 @@ fn blocks<'a>(
         if !part.is_object() {
             return Err(wrong("contents", "has a part that is no object"));
         }
-        blocks.extend(block(Fields::of(part), role, request)?);
+        let block = block(Fields::of(part), role, request)?;
+        let called = matches!(block, Some(Block::Call(_) | Block::Result(_)));
+        *bare += usize::from(called && part.raw().len() < BARE);
+        if *bare > MAX_BARE {
+            return Err(wrong("contents", "has more than 1024 calls and responses of a mere name"));
+        }
+        blocks.extend(block);
     }
     Ok(blocks)
 }

@@ -301,6 +301,8 @@ fn wrong_requests_name_the_field() {
     check(&model(r#"{"functionResponse":{"name":"f"}}"#), "contents");
     check(&model(r#"{"functionCall":{}}"#), "functionCall.name");
     check(&model(r#"{"functionCall":{"name":"f","args":[]}}"#), "functionCall.args");
+    let bare = r#"{"functionCall":{"name":"f"}},"#.repeat(1025);
+    check(&model(&bare[..bare.len() - 1]), "contents");
     check(&part(r#"{"functionResponse":{}}"#), "functionResponse.name");
     check(&part(r#"{"functionResponse":{"name":"f","response":[]}}"#), "functionResponse.response");
     check(&part(r#"{"inlineData":{}}"#), "inlineData.data");

@@ -21,6 +21,8 @@ pub fn read<'a>(tools: Node<'a>, request: &mut Request<'a>) -> Result<(), BadReq
     for tool in tools.items() {
         for (key, value) in members(tool) {
             if key == "functionDeclarations" {
+                let room = MAX_FUNCTIONS - request.tools.len();
+                request.tools.reserve_exact(value.items().take(room).count());
                 for function in value.items() {
                     if request.tools.len() == MAX_FUNCTIONS {
                         return Err(wrong("tools", "has more than 1024 functions"));
