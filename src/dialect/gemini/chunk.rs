@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use super::fields::{self, Fields, compact, field};
+use super::fields::{self, Fields, compact, field, members};
 use crate::dialect::Dialect;
 use crate::dialect::errors::clean;
 use crate::dialect::hub::{Event, Finish, Usage};
@@ -46,41 +46,109 @@ pub enum Fault {
     Malformed(&'static str),
 }
 
+/// What is looked at of a chunk. Read in one pass, like what is in it.
+#[derive(Clone, Copy, Default)]
+struct Top<'a> {
+    id: Option<Node<'a>>,
+    model: Option<Node<'a>>,
+    candidates: Option<Node<'a>>,
+    feedback: Option<Node<'a>>,
+    usage: Option<Node<'a>>,
+}
+
+impl<'a> Top<'a> {
+    fn of(chunk: Node<'a>) -> Self {
+        let mut top = Self::default();
+        for (key, value) in members(chunk) {
+            match &*key {
+                "responseId" => top.id = Some(value),
+                "modelVersion" => top.model = Some(value),
+                "candidates" => top.candidates = Some(value),
+                "promptFeedback" => top.feedback = Some(value),
+                "usageMetadata" => top.usage = Some(value),
+                _ => {}
+            }
+        }
+        top
+    }
+
+    /// Whether the prompt was refused: then there is no candidate.
+    fn is_blocked(self) -> bool {
+        let reason = self.feedback.and_then(|feedback| fields::text(feedback, "blockReason"));
+        reason.is_some_and(|reason| reason != "BLOCK_REASON_UNSPECIFIED")
+    }
+}
+
+/// What is looked at of a candidate.
+#[derive(Clone, Copy, Default)]
+struct Candidate<'a> {
+    content: Option<Node<'a>>,
+    finish: Option<Node<'a>>,
+    finish_message: Option<Node<'a>>,
+    cites: bool,
+}
+
+impl<'a> Candidate<'a> {
+    fn of(candidate: Node<'a>) -> Self {
+        let mut seen = Self::default();
+        for (key, value) in members(candidate) {
+            match &*key {
+                "content" => seen.content = Some(value),
+                "finishReason" => seen.finish = Some(value),
+                "finishMessage" => seen.finish_message = Some(value),
+                "citationMetadata" => {
+                    seen.cites |= is_filled(value, "citationSources");
+                    seen.cites |= is_filled(value, "citations");
+                }
+                "groundingMetadata" => seen.cites |= is_filled(value, "groundingChunks"),
+                _ => {}
+            }
+        }
+        seen
+    }
+}
+
+fn is_filled(object: Node<'_>, list: &str) -> bool {
+    field(object, list).is_some_and(|list| list.items().next().is_some())
+}
+
 impl Chunks {
     /// Pushes what a chunk says.
     pub fn take(&mut self, chunk: Node<'_>, events: &mut Vec<Event>) -> Result<(), Fault> {
         if !chunk.is_object() {
             return Err(Fault::Malformed("it is no JSON object"));
         }
+        let top = Top::of(chunk);
         if !self.begun {
             self.begun = true;
-            let name = |name| fields::text(chunk, name).unwrap_or_default().into_owned();
-            self.id = name("responseId");
-            events.push(Event::Begin { id: self.id.clone(), model: name("modelVersion") });
+            let id = top.id.and_then(Node::str).unwrap_or_default();
+            let model = top.model.and_then(Node::str).unwrap_or_default().into_owned();
+            self.id = id.into_owned();
+            events.push(Event::Begin { id: self.id.clone(), model });
         }
         let most = MAX_STEPS + chunk.raw().len() / BYTES_PER_STEP;
         let mut any = false;
-        if let Some(candidates) = field(chunk, "candidates") {
+        if let Some(candidates) = top.candidates {
             // An index of zero may be left out, and so may all of them.
             let indexed = candidates.items().any(|one| one.get("index").is_some());
             for (place, candidate) in (0..).zip(candidates.items()) {
                 any = true;
                 let missing = if indexed { 0 } else { place };
                 let choice = candidate.get("index").and_then(Node::u32).unwrap_or(missing);
-                self.candidate(choice, candidate, most, events)?;
+                self.candidate(choice, Candidate::of(candidate), most, events)?;
             }
         }
-        if !any && is_blocked(chunk) {
+        if !any && top.is_blocked() {
             events.push(Event::Finish { choice: 0, finish: Finish::ContentFilter });
         }
-        events.extend(field(chunk, "usageMetadata").map(|tokens| Event::Usage(usage(tokens))));
+        events.extend(top.usage.map(|tokens| Event::Usage(usage(tokens))));
         Ok(())
     }
 
     fn candidate(
         &mut self,
         choice: u32,
-        candidate: Node<'_>,
+        candidate: Candidate<'_>,
         most: usize,
         events: &mut Vec<Event>,
     ) -> Result<(), Fault> {
@@ -91,59 +159,41 @@ impl Chunks {
         if self.choices.len() <= at {
             self.choices.resize(at + 1, Choice::default());
         }
-        let parts = candidate.get("content").and_then(|content| content.get("parts"));
-        if let Some(parts) = parts {
+        let so_far = &mut self.choices[at];
+        if let Some(parts) = candidate.content.and_then(|content| content.get("parts")) {
             for part in parts.items() {
                 if events.len() > most {
                     return Err(Fault::Malformed("it has too many parts"));
                 }
-                part_events(choice, part, &self.id, &mut self.choices[at], events);
+                part_events(choice, part, &self.id, so_far, events);
             }
         }
-        self.cite(choice, candidate, events);
-        self.finish(choice, candidate, events)
-    }
-
-    fn cite(&mut self, choice: u32, candidate: Node<'_>, events: &mut Vec<Event>) {
-        let filled = |name, list| {
-            let list = field(candidate, name).and_then(|metadata| field(metadata, list));
-            list.is_some_and(|list| list.items().next().is_some())
-        };
-        let cites = filled("citationMetadata", "citationSources")
-            || filled("citationMetadata", "citations")
-            || filled("groundingMetadata", "groundingChunks");
-        let known = std::mem::replace(&mut self.choices[choice as usize].cited, cites);
-        if cites && !known {
+        if candidate.cites && !so_far.cited {
+            so_far.cited = true;
             events.push(Event::Opaque { choice, what: "citations" });
         }
-        self.choices[choice as usize].cited |= known;
-    }
-
-    fn finish(
-        &self,
-        choice: u32,
-        candidate: Node<'_>,
-        events: &mut Vec<Event>,
-    ) -> Result<(), Fault> {
-        let Some(word) = fields::text(candidate, "finishReason") else { return Ok(()) };
-        let so_far = &self.choices[choice as usize];
-        match finish(&word, so_far.content, so_far.calls > 0) {
-            Stopped::NotYet => {}
-            Stopped::For(finish) => events.push(Event::Finish { choice, finish }),
-            Stopped::Failed(class) => {
-                let said = fields::text(candidate, "finishMessage").unwrap_or_default();
-                return Err(Fault::Failed(failed(&word, &said, class)));
-            }
-        }
-        Ok(())
+        stop(choice, candidate, so_far, events)
     }
 }
 
-/// Whether the prompt was refused: then there is no candidate.
-fn is_blocked(chunk: Node<'_>) -> bool {
-    let feedback = field(chunk, "promptFeedback");
-    let reason = feedback.and_then(|feedback| fields::text(feedback, "blockReason"));
-    reason.is_some_and(|reason| reason != "BLOCK_REASON_UNSPECIFIED")
+fn stop(
+    choice: u32,
+    candidate: Candidate<'_>,
+    so_far: &Choice,
+    events: &mut Vec<Event>,
+) -> Result<(), Fault> {
+    let Some(word) = candidate.finish.and_then(Node::str) else { return Ok(()) };
+    match finish(&word, so_far.content, so_far.calls > 0) {
+        Stopped::NotYet => Ok(()),
+        Stopped::For(finish) => {
+            events.push(Event::Finish { choice, finish });
+            Ok(())
+        }
+        Stopped::Failed(class) => {
+            let said = candidate.finish_message.and_then(Node::str).unwrap_or_default();
+            Err(Fault::Failed(failed(&word, &said, class)))
+        }
+    }
 }
 
 fn part_events(

@@ -10,7 +10,7 @@ use crate::dialect::json;
 use crate::dialect::node::Node;
 
 /// Deeper schemas are left as they are: no server takes them.
-const MAX_DEPTH: u8 = 64;
+const MAX_DEPTH: u8 = 32;
 
 /// A schema of Gemini's as JSON Schema. One that is JSON Schema already stays
 /// what it was, but for the space in it.
