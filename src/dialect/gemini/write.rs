@@ -94,4 +94,6 @@ fn system(request: &Request<'_>, losses: &mut Losses) -> Result<Option<String>, 
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
