@@ -1,0 +1,202 @@
+//! Names of tools and ids of calls as Anthropic allows them, told apart as the
+//! originals were. Must not know where they stand.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::dialect::hub::{Legend, Request};
+
+/// The longest name of a tool.
+const MAX_NAME: usize = 128;
+
+/// What an id begins with that had to be changed.
+const PREFIX: &str = "toolu_";
+
+const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+}
+
+/// An id of a call as Anthropic allows it. Different ids stay different: those
+/// that look as if they had been changed are changed too.
+#[must_use]
+pub fn call_id(id: &str) -> Cow<'_, str> {
+    let plain = !id.is_empty() && id.bytes().all(is_plain);
+    if plain && !(id.starts_with(PREFIX) && id.contains('-')) {
+        return Cow::Borrowed(id);
+    }
+    let mut out = String::from(PREFIX);
+    if id.is_empty() {
+        out.push('-');
+    }
+    for byte in id.bytes() {
+        if byte.is_ascii_alphanumeric() || byte == b'_' {
+            out.push(char::from(byte));
+        } else {
+            out.push('-');
+            for half in [byte >> 4, byte & 15] {
+                out.push(char::from(b"0123456789abcdef"[usize::from(half)]));
+            }
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// The names of a request's tools at the target.
+#[derive(Debug, Default)]
+pub struct Names {
+    /// From the client's name to the target's, where they differ.
+    changed: BTreeMap<String, String>,
+    taken: BTreeSet<String>,
+}
+
+impl Names {
+    /// Of tools that are defined.
+    #[must_use]
+    pub fn of(request: &Request<'_>) -> Self {
+        let mut names = Self::default();
+        let allowed =
+            |name: &str| !name.is_empty() && name.len() <= MAX_NAME && name.bytes().all(is_plain);
+        let (good, bad): (Vec<&str>, Vec<&str>) =
+            request.tools.iter().map(|tool| &*tool.name).partition(|name| allowed(name));
+        names.taken.extend(good.into_iter().map(ToOwned::to_owned));
+        for name in bad {
+            names.change(name);
+        }
+        names
+    }
+
+    fn change(&mut self, name: &str) {
+        if self.changed.contains_key(name) {
+            return;
+        }
+        let replaced = name.chars().map(|c| match u8::try_from(c) {
+            Ok(byte) if is_plain(byte) => c,
+            Ok(_) | Err(_) => '_',
+        });
+        let plain: String = replaced.take(MAX_NAME).collect();
+        let plain = if plain.is_empty() { "_".to_owned() } else { plain };
+        let fresh = self.fresh(&plain);
+        self.changed.insert(name.to_owned(), fresh);
+    }
+
+    /// A name nobody has, as like this one as can be; it is taken then.
+    pub fn fresh(&mut self, like: &str) -> String {
+        let mut name = like.to_owned();
+        let mut n = 1_u32;
+        while self.taken.contains(&name) {
+            n += 1;
+            let suffix = format!("_{n}");
+            name = format!("{}{suffix}", &like[..like.len().min(MAX_NAME - suffix.len())]);
+        }
+        self.taken.insert(name.clone());
+        name
+    }
+
+    /// The target's name of a tool; calls of tools that are no longer defined
+    /// may occur.
+    #[must_use]
+    pub fn get<'n>(&'n self, name: &'n str) -> Cow<'n, str> {
+        if let Some(changed) = self.changed.get(name) {
+            return Cow::Borrowed(changed);
+        }
+        if !name.is_empty() && name.len() <= MAX_NAME && name.bytes().all(is_plain) {
+            return Cow::Borrowed(name);
+        }
+        let plain = name.bytes().map(|byte| if is_plain(byte) { char::from(byte) } else { '_' });
+        let plain: String = plain.take(MAX_NAME).collect();
+        Cow::Owned(if plain.is_empty() { "_".to_owned() } else { plain })
+    }
+
+    /// Notes how to come back.
+    pub fn note(&self, legend: &mut Legend) {
+        for (client, target) in &self.changed {
+            legend.names.insert(target.clone(), client.clone());
+        }
+    }
+}
+
+/// Ids of the calls in one request: each is used once.
+#[derive(Debug, Default)]
+pub struct Ids {
+    used: BTreeSet<String>,
+}
+
+impl Ids {
+    /// The id at the target. Some servers count their calls anew in each turn;
+    /// of an id that occurs again another is made.
+    pub fn take(&mut self, id: Option<&str>) -> String {
+        let wanted = match id {
+            Some(id) => call_id(id).into_owned(),
+            None => format!("{PREFIX}{}", self.used.len()),
+        };
+        let mut free = wanted.clone();
+        let mut n = 1_u32;
+        while self.used.contains(&free) {
+            n += 1;
+            free = format!("{wanted}_{n}");
+        }
+        self.used.insert(free.clone());
+        free
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::dialect::hub::Tool;
+
+    #[test]
+    fn ids_are_plain() {
+        let check = |id, expected: &str| assert_eq!(call_id(id), expected);
+        check("toolu_01Ab", "toolu_01Ab");
+        check("call_1-2", "call_1-2");
+        check("fc:1", "toolu_fc-3a1");
+        check("toolu_a-b", "toolu_toolu_a-2db");
+        check("", "toolu_-");
+        check("é", "toolu_-c3-a9");
+    }
+
+    #[test]
+    fn an_id_is_used_once() {
+        let mut ids = Ids::default();
+        let seen: Vec<String> =
+            [Some("a"), Some("a"), None, Some("a")].map(|id| ids.take(id)).into();
+        assert_eq!(seen, ["a", "a_2", "toolu_2", "a_3"]);
+    }
+
+    #[test]
+    fn names_come_back() {
+        let long = "x".repeat(200);
+        let mut request = Request::new();
+        for name in ["a.b", "a_b", "a/b", "ok", &long, ""] {
+            request.tools.push(Tool {
+                name: Cow::Owned(name.to_owned()),
+                description: None,
+                parameters: None,
+                strict: None,
+                free_text: false,
+                cache_point: false,
+            });
+        }
+        let names = Names::of(&request);
+        assert_eq!((names.get("a_b"), names.get("ok")), ("a_b".into(), "ok".into()));
+        assert_eq!((names.get("a.b"), names.get("a/b")), ("a_b_2".into(), "a_b_3".into()));
+        assert_eq!(names.get(&long).len(), MAX_NAME);
+        assert_eq!(names.get("not.defined"), "not_defined");
+        let mut legend = Legend::default();
+        names.note(&mut legend);
+        assert_eq!(legend.names["a_b_2"], "a.b");
+        assert_eq!(legend.names["_"], "");
+        assert_eq!(legend.names.len(), 4);
+    }
+
+    proptest! {
+        #[test]
+        fn different_ids_stay_different(a in "(toolu_)?[a-c:é-]{0,4}", b in "(toolu_)?[a-c:é-]{0,4}") {
+            prop_assert_eq!(a == b, call_id(&a) == call_id(&b));
+            prop_assert!(call_id(&a).bytes().all(is_plain));
+        }
+    }
+}
