@@ -71,9 +71,17 @@ pub struct Messages {
 /// Writes a conversation.
 pub fn messages(turns: &[Turn<'_>], writing: &mut Writing<'_>) -> Result<Messages, Untranslatable> {
     let mut thread = Thread::default();
+    let last = turns.last().filter(|turn| turn.role == Role::Assistant);
+    let last = last.and_then(|turn| turn.blocks.last());
     for turn in turns {
         for block in &turn.blocks {
-            thread.block(turn.role, block, writing)?;
+            match block {
+                // A text to be continued must not end in white space.
+                Block::Text(text) if last.is_some_and(|last| std::ptr::eq(last, block)) => {
+                    thread.text(turn.role, text.trim_end(), writing)?;
+                }
+                block => thread.block(turn.role, block, writing)?,
+            }
         }
     }
     thread.end(writing)
