@@ -172,8 +172,6 @@ impl Writer {
         if self.ended {
             return;
         }
-        self.begin("", "", out);
-        self.release(true, out);
         self.tell(out);
         emit("message_stop", r#"{"type":"message_stop"}"#, out);
         self.ended = true;
@@ -407,7 +405,8 @@ impl Writer {
             return;
         }
         self.told = true;
-        self.close(out);
+        self.begin("", "", out);
+        self.release(true, out);
         let data = format!(
             r#"{{"type":"message_delta","delta":{{{}}},"usage":{}}}"#,
             words::finish_json(self.finish.as_ref(), self.calls > 0, self.refused),
