@@ -143,14 +143,12 @@ fn extension(body: &[u8], content: &Span, text: &str) -> Patch {
     let typed = block.as_ref().and_then(|block| member(body, block, "type"));
     let is_text = typed.is_some_and(|kind| body.get(kind) == Some(br#""text""#));
     let begun = block.as_ref().filter(|_| is_text).and_then(|b| member(body, b, "text"));
-    match begun.filter(|text| body.get(text.start) == Some(&b'"')) {
-        Some(text) => before_quote(&text),
-        None => {
-            let at = block.map_or(content.start + 1, |block| block.end);
-            let comma = if last.is_some() { "," } else { "" };
-            Patch { span: at..at, text: format!(r#"{comma}{{"type":"text","text":{text}}}"#) }
-        }
+    if let Some(text) = begun.filter(|text| body.get(text.start) == Some(&b'"')) {
+        return before_quote(&text);
     }
+    let at = block.map_or(content.start + 1, |block| block.end);
+    let comma = if last.is_some() { "," } else { "" };
+    Patch { span: at..at, text: format!(r#"{comma}{{"type":"text","text":{text}}}"#) }
 }
 
 /// The body with its system prompt put into a template (`{{system}}` stands for

@@ -107,9 +107,8 @@ fn close(object: &mut Map<String, Value>, words: &mut Vec<String>) {
     };
     let object_here =
         object.get("type").is_some_and(is_object) || object.contains_key("properties");
-    match object.get("additionalProperties") {
-        Some(Value::Object(_)) => take(object, "additionalProperties", words),
-        Some(_) | None => {}
+    if object.get("additionalProperties").is_some_and(Value::is_object) {
+        take(object, "additionalProperties", words);
     }
     if object_here {
         object.insert("additionalProperties".to_owned(), Value::Bool(false));
@@ -167,7 +166,7 @@ mod tests {
         );
         check(
             r#"{"type":["object","null"],"additionalProperties":{"type":"string"},"$defs":{"d":{"type":"object"}}}"#,
-            r##"{"type":["object","null"],"$defs":{"d":{"type":"object","additionalProperties":false}},"additionalProperties":false,"description":"(additionalProperties: {\"type\":\"string\"})"}"##,
+            r#"{"type":["object","null"],"$defs":{"d":{"type":"object","additionalProperties":false}},"additionalProperties":false,"description":"(additionalProperties: {\"type\":\"string\"})"}"#,
         );
     }
 

@@ -75,12 +75,13 @@ pub fn messages(turns: &[Turn<'_>], writing: &mut Writing<'_>) -> Result<Message
     let last = last.and_then(|turn| turn.blocks.last());
     for turn in turns {
         for block in &turn.blocks {
-            match block {
-                // A text to be continued must not end in white space.
-                Block::Text(text) if last.is_some_and(|last| std::ptr::eq(last, block)) => {
-                    thread.text(turn.role, text.trim_end(), writing)?;
-                }
-                block => thread.block(turn.role, block, writing)?,
+            // A text to be continued must not end in white space.
+            if let Block::Text(text) = block
+                && last.is_some_and(|last| std::ptr::eq(last, block))
+            {
+                thread.text(turn.role, text.trim_end(), writing)?;
+            } else {
+                thread.block(turn.role, block, writing)?;
             }
         }
     }
@@ -94,10 +95,8 @@ struct Message {
     /// Results, which come first, and everything else: blocks with commas.
     results: String,
     blocks: String,
-    /// The last block was a result.
-    last_is_result: bool,
-    /// The last block may carry a cache point.
-    cacheable: bool,
+    /// The last block, if it may carry a cache point.
+    last: Option<Kind>,
     thinks: bool,
     calls: bool,
 }
@@ -229,13 +228,11 @@ impl Thread {
         ttl: Option<&str>,
         writing: &mut Writing<'_>,
     ) -> Result<(), Untranslatable> {
-        let Some(message) = self.messages.last_mut().filter(|message| message.cacheable) else {
-            return Ok(());
-        };
+        let Some(message) = self.messages.last_mut() else { return Ok(()) };
+        let Some(last) = message.last.take() else { return Ok(()) };
         let member = writing.cache_control(ttl)?;
-        message.cacheable = false;
-        let blocks =
-            if message.last_is_result { &mut message.results } else { &mut message.blocks };
+        let result = last == Kind::Result;
+        let blocks = if result { &mut message.results } else { &mut message.blocks };
         let end = blocks.len() - 1;
         blocks.insert_str(end, &member);
         Ok(())
@@ -265,8 +262,7 @@ impl Thread {
             role,
             results: String::new(),
             blocks: String::new(),
-            last_is_result: false,
-            cacheable: false,
+            last: None,
             thinks: false,
             calls: false,
         });
@@ -291,8 +287,7 @@ impl Thread {
             blocks.push(',');
         }
         blocks.push_str(json);
-        message.last_is_result = kind == Kind::Result;
-        message.cacheable = kind != Kind::Thought;
+        message.last = (kind != Kind::Thought).then_some(kind);
         message.thinks |= kind == Kind::Thought;
         message.calls |= kind == Kind::Call;
     }

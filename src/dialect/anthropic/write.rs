@@ -378,12 +378,11 @@ fn budgeted(
     losses: &mut Losses,
 ) -> Result<Thought, Untranslatable> {
     let budget = reasoning.budget().unwrap_or(Effort::Medium.budget()).max(LEAST_BUDGET);
-    let limit = match request.max_output_tokens {
-        Some(_) => plain.limit,
-        None => {
-            let most = abilities.max_output.unwrap_or(u32::MAX);
-            plain.limit.max(budget.saturating_add(DEFAULT_LIMIT)).min(most)
-        }
+    let limit = if request.max_output_tokens.is_some() {
+        plain.limit
+    } else {
+        let most = abilities.max_output.unwrap_or(u32::MAX);
+        plain.limit.max(budget.saturating_add(DEFAULT_LIMIT)).min(most)
     };
     let room = limit - limit / 4;
     let budget = if budget < limit { budget } else { budget.min(room) };

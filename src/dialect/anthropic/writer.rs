@@ -23,7 +23,7 @@ const MAX_WAITING_BYTES: usize = 8 << 20;
 #[derive(Debug)]
 pub struct Writer {
     head: Head,
-    begun: bool,
+    stage: Stage,
     /// The number of the next block.
     next: u32,
     open: Option<Open>,
@@ -35,9 +35,16 @@ pub struct Writer {
     /// Held so that one event says it together with the counts.
     finish: Option<Finish>,
     usage: Usage,
+}
+
+/// How far the stream has come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Stage {
+    New,
+    Begun,
     /// The event that says why it stopped was written.
-    told: bool,
-    ended: bool,
+    Told,
+    Ended,
 }
 
 /// The block that is open.
@@ -65,22 +72,32 @@ struct Arguments {
     free_text: bool,
     begun: bool,
     depth: u32,
-    in_string: bool,
-    escaped: bool,
+    place: Place,
+}
+
+/// Where in JSON the next byte stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Place {
+    #[default]
+    Outside,
+    String,
+    Escape,
 }
 
 impl Arguments {
     fn add(&mut self, fragment: &str) {
         for byte in fragment.bytes() {
-            match byte {
-                _ if self.escaped => self.escaped = false,
-                b'\\' if self.in_string => self.escaped = true,
-                b'"' => self.in_string = !self.in_string,
-                b'{' | b'[' if !self.in_string => self.depth += 1,
-                b'}' | b']' if !self.in_string => self.depth = self.depth.saturating_sub(1),
-                _ => {}
+            match (self.place, byte) {
+                (Place::Escape, _) | (Place::Outside, b'"') => self.place = Place::String,
+                (Place::String, b'\\') => self.place = Place::Escape,
+                (Place::String, b'"') => self.place = Place::Outside,
+                (Place::Outside, b'{' | b'[') => {
+                    self.depth = self.depth.saturating_add(1);
+                    self.begun = true;
+                }
+                (Place::Outside, b'}' | b']') => self.depth = self.depth.saturating_sub(1),
+                (Place::String | Place::Outside, _) => {}
             }
-            self.begun |= self.depth > 0;
         }
     }
 
@@ -95,7 +112,7 @@ impl Writer {
     pub fn new(head: Head) -> Self {
         Self {
             head,
-            begun: false,
+            stage: Stage::New,
             next: 0,
             open: None,
             waiting: Vec::new(),
@@ -104,13 +121,11 @@ impl Writer {
             refused: false,
             finish: None,
             usage: Usage::default(),
-            told: false,
-            ended: false,
         }
     }
 
     pub fn write(&mut self, event: &Event, out: &mut Vec<u8>) {
-        if self.ended {
+        if self.stage == Stage::Ended {
             return;
         }
         match event {
@@ -125,7 +140,7 @@ impl Writer {
                     self.tell(out);
                 }
             }
-            event if first_choice(event) && !self.told => self.content(event, out),
+            event if first_choice(event) && self.stage < Stage::Told => self.content(event, out),
             // There is one choice only.
             Event::Text { .. }
             | Event::Thought { .. }
@@ -146,7 +161,7 @@ impl Writer {
         let data = frame.data.as_deref().and_then(|data| std::str::from_utf8(data).ok());
         let Some(node) = data.map(Node::new) else { return };
         match node.text("type").as_deref() {
-            Some("message_start") => self.begun = true,
+            Some("message_start") => self.stage = self.stage.max(Stage::Begun),
             Some("content_block_start") => {
                 let index = node.get("index").and_then(Node::u32).unwrap_or(self.next);
                 self.next = index.saturating_add(1);
@@ -161,35 +176,37 @@ impl Writer {
             Some("content_block_stop") => self.open = None,
             Some("message_delta") => {
                 let reason = node.get("delta").and_then(|delta| delta.get("stop_reason"));
-                self.told |= reason.is_some();
+                if reason.is_some() {
+                    self.stage = self.stage.max(Stage::Told);
+                }
             }
-            Some("message_stop" | "error") => self.ended = true,
+            Some("message_stop" | "error") => self.stage = Stage::Ended,
             Some(_) | None => {}
         }
     }
 
     pub fn finish(&mut self, out: &mut Vec<u8>) {
-        if self.ended {
+        if self.stage == Stage::Ended {
             return;
         }
         self.tell(out);
         emit("message_stop", r#"{"type":"message_stop"}"#, out);
-        self.ended = true;
+        self.stage = Stage::Ended;
     }
 
     pub fn error(&mut self, error: &ErrorOut<'_>, out: &mut Vec<u8>) {
-        if !self.ended {
+        if self.stage != Stage::Ended {
             emit("error", &error_json(error), out);
-            self.ended = true;
+            self.stage = Stage::Ended;
         }
     }
 
     /// The first event; later ones are another target's.
     fn begin(&mut self, id: &str, model: &str, out: &mut Vec<u8>) {
-        if self.begun {
+        if self.stage > Stage::New {
             return;
         }
-        self.begun = true;
+        self.stage = Stage::Begun;
         let model = if model.is_empty() { &self.head.model } else { model };
         let data = format!(
             r#"{{"type":"message_start","message":{{"id":"{}","type":"message","role":"assistant","model":{},"content":[],"stop_reason":null,"stop_sequence":null,"usage":{}}}}}"#,
@@ -318,7 +335,8 @@ impl Writer {
             return self.close(out);
         }
         let thinking = matches!(&self.open, Some(Open { kind: Kind::Thought, .. }));
-        if !thinking && !(text.is_empty() && proof.is_none()) {
+        let silent = text.is_empty() && proof.is_none();
+        if !thinking && !silent {
             self.start(Kind::Thought, r#"{"type":"thinking","thinking":"","signature":""}"#, out);
         }
         if !text.is_empty() {
@@ -401,12 +419,12 @@ impl Writer {
 
     /// Why it stopped, and the counts.
     fn tell(&mut self, out: &mut Vec<u8>) {
-        if self.told {
+        if self.stage >= Stage::Told {
             return;
         }
-        self.told = true;
         self.begin("", "", out);
         self.release(true, out);
+        self.stage = Stage::Told;
         let data = format!(
             r#"{{"type":"message_delta","delta":{{{}}},"usage":{}}}"#,
             words::finish_json(self.finish.as_ref(), self.calls > 0, self.refused),

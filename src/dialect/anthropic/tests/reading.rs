@@ -81,11 +81,13 @@ fn block(block: &str) -> (String, String) {
     (seen.collect::<Vec<_>>().join(" | "), others(&field))
 }
 
+fn check_block(json: &str, expected: &str, noted: &str) {
+    assert_eq!(block(json), (expected.to_owned(), noted.to_owned()), "{json}");
+}
+
 #[test]
-fn blocks_are_read() {
-    let check = |json: &str, expected: &str, noted: &str| {
-        assert_eq!(block(json), (expected.to_owned(), noted.to_owned()), "{json}");
-    };
+fn texts_and_media_are_read() {
+    let check = check_block;
     check(r#"{"type":"text","text":"a\ud800"}"#, "text a\u{fffd}", "");
     check(
         r#"{"type":"text","text":"a","cache_control":{"type":"ephemeral","ttl":"1h"}}"#,
@@ -133,6 +135,11 @@ fn blocks_are_read() {
         "text t\ns\nx",
         "W search_result",
     );
+}
+
+#[test]
+fn thoughts_and_tools_are_read() {
+    let check = check_block;
     check(
         r#"{"type":"server_tool_use","id":"srvtoolu_1","name":"web_search","input":{"query":"q"}}"#,
         r#"text web_search {"query":"q"}"#,

@@ -20,12 +20,12 @@ fn frames(stream: &[u8]) -> Vec<Frame> {
 fn decode(data: &[&str]) -> (Vec<Event>, Vec<Decoded>) {
     let mut decoder = Decoder::default();
     let mut events = Vec::new();
-    let decoded = data.iter().map(|data| {
+    let results = data.iter().map(|data| {
         let frame = Frame::parse(Bytes::from(format!("data: {data}\n\n")));
         decoder.decode(&frame, &[], &mut events)
     });
-    let decoded = decoded.collect();
-    (events, decoded)
+    let results = results.collect();
+    (events, results)
 }
 
 fn text(text: &str) -> Event {
@@ -169,8 +169,8 @@ fn what_is_no_event_is_told_apart() {
     check(r#"{"choices":[]}"#, "malformed");
     check("7", "malformed");
     let frame = Frame::parse(Bytes::from_static(b"event: error\ndata: it broke\n\n"));
-    let decoded = Decoder::default().decode(&frame, &[], &mut Vec::new());
-    assert!(matches!(decoded, Decoded::Error(_)));
+    let seen = Decoder::default().decode(&frame, &[], &mut Vec::new());
+    assert!(matches!(seen, Decoded::Error(_)));
 }
 
 /// What a writer makes of events, each frame as `name data`.
@@ -280,6 +280,11 @@ fn blocks_are_opened_and_closed() {
             "message_stop ",
         ],
     );
+}
+
+#[test]
+fn thoughts_are_closed_by_their_signature() {
+    let end = "message_delta end_turn {\"output_tokens\":0}";
     // Signed thoughts are closed; what another provider hid is nobody's.
     let hidden = |by| Event::Thought {
         choice: 0,
@@ -293,7 +298,7 @@ fn blocks_are_opened_and_closed() {
         signature: Some((Dialect::Gemini, "g".to_owned())),
         redacted: false,
     };
-    check(
+    let seen = write(
         &[
             begin(),
             thought("a", Some("s")),
@@ -302,7 +307,11 @@ fn blocks_are_opened_and_closed() {
             hidden(Dialect::Responses),
             hidden(Dialect::Anthropic),
         ],
-        &[
+        true,
+    );
+    assert_eq!(
+        seen,
+        [
             "message_start msg_1",
             "start 0 thinking",
             "delta 0 a",
@@ -313,20 +322,28 @@ fn blocks_are_opened_and_closed() {
             "stop 1 ",
             "start 2 redacted_thinking d",
             "stop 2 ",
-            &end("end_turn"),
+            end,
             "message_stop ",
         ],
     );
+}
+
+#[test]
+fn there_is_one_choice_and_a_refusal_is_words() {
     let other = Event::Text { choice: 1, text: "x".to_owned() };
     let refusal = Event::Refusal { choice: 0, text: "no".to_owned() };
-    check(
+    let seen = write(
         &[other, Event::Opaque { choice: 0, what: "audio" }, refusal, stop(Finish::Stop)],
-        &[
+        true,
+    );
+    assert_eq!(
+        seen,
+        [
             "message_start msg_t1",
             "start 0 text",
             "delta 0 no",
             "stop 0 ",
-            &end("refusal"),
+            "message_delta refusal {\"output_tokens\":0}",
             "message_stop ",
         ],
     );
@@ -527,10 +544,14 @@ proptest! {
         let events: Vec<Event> = events.iter().filter(open).cloned().collect();
         let mut writer = Writer::new(head());
         let mut out = Vec::new();
-        events.iter().for_each(|event| writer.write(event, &mut out));
+        for event in &events {
+            writer.write(event, &mut out);
+        }
         writer.finish(&mut out);
         let mut reader = Reader::passing(Dialect::Anthropic, 1);
-        frames(&out).iter().for_each(|frame| { reader.read(frame, &[]); });
+        for frame in &frames(&out) {
+            reader.read(frame, &[]);
+        }
         prop_assert_eq!(&reader.answer().text, &Answer::of(events).text().text);
     }
 

@@ -11,7 +11,7 @@ use crate::dialect::hub::{
 };
 use crate::dialect::target::{Abilities, SamplingRule, Target, Thinking};
 
-fn turn<'a>(role: Role, blocks: Vec<Block<'a>>) -> Turn<'a> {
+fn turn(role: Role, blocks: Vec<Block<'_>>) -> Turn<'_> {
     Turn { role, blocks }
 }
 
@@ -67,42 +67,66 @@ fn messages(turns: Vec<Turn<'_>>, abilities: &Abilities) -> (Value, Vec<String>)
     (body["messages"].clone(), written.dropped)
 }
 
+fn check_messages(turns: Vec<Turn<'_>>, expected: &Value, dropped: &[&str]) {
+    let (seen, lost) = messages(turns, &able());
+    assert_eq!(seen, *expected);
+    assert_eq!(lost, dropped);
+}
+
+fn said(role: Role, words: &str) -> Turn<'_> {
+    turn(role, vec![text(words)])
+}
+
+/// A block of text, a call of `f`, and its result, as they are written.
+fn t(text: &str) -> Value {
+    json!({"type": "text", "text": text})
+}
+
+fn u(id: &str) -> Value {
+    json!({"type": "tool_use", "id": id, "name": "f", "input": {}})
+}
+
+fn r(id: &str, content: &str) -> Value {
+    json!({"type": "tool_result", "tool_use_id": id, "content": content})
+}
+
+fn user(blocks: &[Value]) -> Value {
+    json!({"role": "user", "content": blocks})
+}
+
+fn model(blocks: &[Value]) -> Value {
+    json!({"role": "assistant", "content": blocks})
+}
+
 #[test]
-fn conversations_are_put_in_order() {
-    let check = |turns: Vec<Turn<'_>>, expected: Value, dropped: &[&str]| {
-        let (seen, lost) = messages(turns, &able());
-        assert_eq!(seen, expected);
-        assert_eq!(lost, dropped);
-    };
-    let t = |text: &str| json!({"type": "text", "text": text});
-    let u = |id: &str| json!({"type": "tool_use", "id": id, "name": "f", "input": {}});
-    let r = |id: &str, content: &str| json!({"type": "tool_result", "tool_use_id": id, "content": content});
-    let user = |blocks: Value| json!({"role": "user", "content": blocks});
-    let model = |blocks: Value| json!({"role": "assistant", "content": blocks});
-    let said = |role, words| turn(role, vec![text(words)]);
+fn turns_are_merged_and_results_come_first() {
     // Turns of one role become one message, empty texts none.
-    check(
+    check_messages(
         vec![said(Role::User, "a"), said(Role::User, " \n"), said(Role::User, "b")],
-        json!([user(json!([t("a"), t("b")]))]),
+        &json!([user(&[t("a"), t("b")])]),
         &[],
     );
     // Parallel calls, results in several turns and after a text.
-    check(
+    check_messages(
         vec![
             said(Role::User, "a"),
             turn(Role::Assistant, vec![text("so"), call("1", "f", ""), call("2", "f", "{ }")]),
             turn(Role::User, vec![text("by the way"), result("2", "", "two")]),
             turn(Role::User, vec![result("1", "", "one")]),
         ],
-        json!([
-            user(json!([t("a")])),
-            model(json!([t("so"), u("1"), u("2")])),
-            user(json!([r("2", "two"), r("1", "one"), t("by the way")])),
+        &json!([
+            user(&[t("a")]),
+            model(&[t("so"), u("1"), u("2")]),
+            user(&[r("2", "two"), r("1", "one"), t("by the way")]),
         ]),
         &[],
     );
+}
+
+#[test]
+fn calls_without_ids_or_results_get_them() {
     // Without ids, results are the calls' in order; ids that occur twice differ.
-    check(
+    check_messages(
         vec![
             said(Role::User, "a"),
             turn(Role::Assistant, vec![call("", "f", ""), call("x", "f", "")]),
@@ -110,18 +134,18 @@ fn conversations_are_put_in_order() {
             turn(Role::Assistant, vec![call("x", "f", "")]),
             turn(Role::User, vec![result("x", "", "three")]),
         ],
-        json!([
-            user(json!([t("a")])),
-            model(json!([u("toolu_0"), u("x")])),
-            user(json!([r("toolu_0", "one"), r("x", "two")])),
-            model(json!([u("x_2")])),
-            user(json!([r("x_2", "three")])),
+        &json!([
+            user(&[t("a")]),
+            model(&[u("toolu_0"), u("x")]),
+            user(&[r("toolu_0", "one"), r("x", "two")]),
+            model(&[u("x_2")]),
+            user(&[r("x_2", "three")]),
         ]),
         &[],
     );
     // A call without a result gets one.
     let none = json!({"type": "tool_result", "tool_use_id": "1", "content": "There is no result of this call.", "is_error": true});
-    check(
+    check_messages(
         vec![
             said(Role::User, "a"),
             turn(Role::Assistant, vec![call("1", "f", "")]),
@@ -129,34 +153,42 @@ fn conversations_are_put_in_order() {
             said(Role::Assistant, "ok"),
             said(Role::User, "b"),
         ],
-        json!([
-            user(json!([t("a")])),
-            model(json!([u("1")])),
-            user(json!([none, t("never mind")])),
-            model(json!([t("ok")])),
-            user(json!([t("b")])),
+        &json!([
+            user(&[t("a")]),
+            model(&[u("1")]),
+            user(&[none.clone(), t("never mind")]),
+            model(&[t("ok")]),
+            user(&[t("b")]),
         ]),
         &["messages"],
     );
-    check(
+    check_messages(
         vec![said(Role::User, "a"), turn(Role::Assistant, vec![call("1", "f", "")])],
-        json!([user(json!([t("a")])), model(json!([u("1")])), user(json!([none]))]),
+        &json!([user(&[t("a")]), model(&[u("1")]), user(std::slice::from_ref(&none))]),
         &["messages"],
     );
+}
+
+#[test]
+fn the_first_turn_is_the_user_s() {
     // The first turn is the user's.
-    check(
+    check_messages(
         vec![said(Role::Assistant, "a"), said(Role::User, "b")],
-        json!([user(json!([t("Continue.")])), model(json!([t("a")])), user(json!([t("b")]))]),
+        &json!([user(&[t("Continue.")]), model(&[t("a")]), user(&[t("b")])]),
         &["messages"],
     );
-    check(Vec::new(), json!([user(json!([t("Continue.")]))]), &["messages"]);
+    check_messages(Vec::new(), &json!([user(&[t("Continue.")])]), &["messages"]);
+}
+
+#[test]
+fn thoughts_refusals_and_cache_points_find_their_place() {
     // A refusal is what the client saw; a foreign thought is nobody's.
     let foreign = Thought { text: "hm".into(), signature: None, redacted: false };
     let own = |redacted| {
         let signature = Some(Signature { by: Dialect::Anthropic, value: "s".into() });
         Block::Thought(Box::new(Thought { text: "hm".into(), signature, redacted }))
     };
-    check(
+    check_messages(
         vec![
             said(Role::User, "a"),
             turn(
@@ -170,24 +202,25 @@ fn conversations_are_put_in_order() {
             ),
             said(Role::User, "b"),
         ],
-        json!([
-            user(json!([t("a")])),
-            model(json!([
-                {"type": "thinking", "thinking": "hm", "signature": "s"},
-                {"type": "redacted_thinking", "data": "s"},
+        &json!([
+            user(&[t("a")]),
+            model(&[
+                json!({"type": "thinking", "thinking": "hm", "signature": "s"}),
+                json!({"type": "redacted_thinking", "data": "s"}),
                 t("no"),
-            ])),
-            user(json!([t("b")])),
+            ]),
+            user(&[t("b")]),
         ]),
         &[],
     );
     // Cache points belong to the block before them.
     let point = || Block::CachePoint(Some("1h".into()));
-    check(
+    check_messages(
         vec![turn(Role::User, vec![point(), text("a"), point(), point(), text("b")])],
-        json!([user(
-            json!([{"type": "text", "text": "a", "cache_control": {"type": "ephemeral", "ttl": "1h"}}, t("b")])
-        )]),
+        &json!([user(&[
+            json!({"type": "text", "text": "a", "cache_control": {"type": "ephemeral", "ttl": "1h"}}),
+            t("b")
+        ])]),
         &[],
     );
 }
