@@ -8,6 +8,7 @@ use serde::de::IgnoredAny;
 
 use super::error_table::TABLE;
 use super::ids;
+use super::request::member;
 use super::turns::text_json;
 use super::words;
 use crate::dialect::Dialect;
@@ -15,7 +16,7 @@ use crate::dialect::answer::AnswerText;
 use crate::dialect::errors;
 use crate::dialect::hub::legend::FREE_TEXT_PARAMETER;
 use crate::dialect::hub::{Answer, Choice, Part};
-use crate::dialect::json::{self, Item, Items, Patch, Span};
+use crate::dialect::json::{self, Item, Items, Patch};
 use crate::dialect::node::Node;
 use crate::dialect::openai::whole::Whole;
 use crate::dialect::request::Task;
@@ -238,9 +239,4 @@ pub fn amend_whole(body: &[u8], text: &str) -> Option<Bytes> {
     }
     let text = format!("[{}]", blocks.join(","));
     Some(json::patch(body, vec![Patch { span: content, text }]))
-}
-
-fn member(body: &[u8], object: &Span, name: &str) -> Option<Span> {
-    let mut items = Items::new(body, object);
-    items.find_map(|item| json::key_is(body, &item.key?, name).then_some(item.value))
 }

@@ -5,7 +5,8 @@
 //! request of it, [`write`] writes one for a provider ([`turns`] its messages,
 //! [`ids`] their names and ids, [`schema`] what its schemas may say). [`answer`]
 //! is whole answers, [`stream`] a provider's stream, [`writer`] a client's.
-//! [`words`] holds what answers and streams share.
+//! [`words`] holds what answers and streams share, [`thoughts`] cuts out what a
+//! provider of another dialect thought.
 
 mod answer;
 mod error_table;
@@ -15,6 +16,7 @@ mod reply;
 mod request;
 mod schema;
 mod stream;
+mod thoughts;
 mod turns;
 mod words;
 mod write;
@@ -29,5 +31,6 @@ pub use read::read_request;
 pub use reply::{error_json, models_list};
 pub use request::{continue_from, peek, with_system};
 pub use stream::Decoder;
+pub use thoughts::own_thoughts;
 pub use write::write_request;
 pub use writer::Writer;

@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use sha2::{Digest, Sha256};
+
 use crate::dialect::Dialect;
 use crate::dialect::hub::{
     Block, Call, Effort, Format, Gravity, Media, MediaKind, Reasoning, Request, Role, Signature,
@@ -22,6 +24,9 @@ const MOST_STOPS: usize = 1024;
 /// The shortest valid block or message, in bytes of JSON: bounds what is
 /// reserved for a list.
 const SHORTEST_ITEM: usize = 24;
+
+/// The longest name of an end user that other providers take.
+const MAX_USER: usize = 64;
 
 /// Cache points a request may have: blocks that have no text of their own.
 const CACHE_POINTS: usize = 4;
@@ -73,7 +78,7 @@ fn field<'a>(
         "tool_choice" => tool_choice(request, value)?,
         "output_config" => output_config(request, value)?,
         "output_format" => request.format = format(request, value)?,
-        "metadata" => request.user = value.text("user_id"),
+        "metadata" => request.user = value.text("user_id").map(user),
         _ => {
             let gravity = gravity(&key, value);
             note(request, key, gravity);
@@ -108,6 +113,17 @@ fn note<'a>(request: &mut Request<'a>, field: impl Into<Cow<'a, str>>, gravity: 
     }
 }
 
+/// A name for the end user. Agents put ids of devices and accounts there, as a
+/// JSON object: that is for Anthropic only, and others get a hash of it.
+fn user(name: Cow<'_, str>) -> Cow<'_, str> {
+    if name.len() <= MAX_USER && !name.trim_start().starts_with('{') {
+        return name;
+    }
+    let hash = Sha256::digest(name.as_bytes());
+    let half = |half: u8| char::from(b"0123456789abcdef"[usize::from(half & 15)]);
+    Cow::Owned(hash[..16].iter().flat_map(|byte| [half(byte >> 4), half(*byte)]).collect())
+}
+
 fn number<'a>(value: Node<'a>, name: &'static str) -> Result<Option<&'a str>, BadRequest> {
     value.number().map(Some).ok_or_else(|| wrong(name, "must be a number"))
 }
@@ -131,7 +147,8 @@ fn stops(value: Node<'_>) -> Result<Vec<Cow<'_, str>>, BadRequest> {
 /// shorter than any valid item, and they must not cost more than their text.
 fn room<T>(array: Node<'_>) -> Vec<T> {
     let most = array.raw().len() / SHORTEST_ITEM + 1;
-    Vec::with_capacity(array.items().take(most).count())
+    let items = array.items().take(most).count();
+    Vec::with_capacity(items + CACHE_POINTS.min(items))
 }
 
 fn turns<'a>(request: &mut Request<'a>, messages: Node<'a>) -> Result<Vec<Turn<'a>>, BadRequest> {
@@ -172,7 +189,6 @@ fn content<'a>(
         return Err(wrong(within, "must have texts or blocks as content"));
     }
     *blocks = room(content);
-    blocks.reserve_exact(blocks.capacity() + CACHE_POINTS.min(blocks.capacity()));
     for item in content.items() {
         block(request, blocks, item, within)?;
         if let Some(point) = item.get("cache_control") {

@@ -118,7 +118,8 @@ fn turns(body: &[u8], messages: &Span, partial: &str, how: Continuation) -> Vec<
     patches
 }
 
-fn member(body: &[u8], object: &Span, name: &str) -> Option<Span> {
+/// A member's value.
+pub(super) fn member(body: &[u8], object: &Span, name: &str) -> Option<Span> {
     let mut items = Items::new(body, object);
     items.find_map(|item| json::key_is(body, &item.key?, name).then_some(item.value))
 }

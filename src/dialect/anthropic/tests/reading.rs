@@ -281,6 +281,8 @@ fn an_agent_s_request_is_read() {
     let thought = &request.turns[2].blocks[0];
     let Block::Thought(thought) = thought else { panic!("{thought:?}") };
     assert_eq!(thought.signature.as_ref().unwrap().by, Dialect::Anthropic);
+    // Ids of devices go to nobody else.
+    assert_eq!(request.user.as_ref().unwrap().len(), 32);
     // Borrowed, but for what has escapes.
     assert!(std::mem::size_of::<Block<'_>>() <= 32);
 }
