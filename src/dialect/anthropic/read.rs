@@ -338,10 +338,16 @@ fn plain_content<'a>(
 
 fn tool_use(item: Node<'_>) -> Result<Block<'_>, BadRequest> {
     let lacks = |what: &str| wrong("messages", &format!("have a tool_use without {what}"));
+    // `null` is no input, but something was said.
+    let input = match item.get("input") {
+        Some(input) => input.raw(),
+        None if item.members().any(|(key, _)| key == "input") => "{}",
+        None => return Err(lacks("an input")),
+    };
     let call = Call {
         id: Some(item.text("id").ok_or_else(|| lacks("an id"))?),
         name: item.text("name").ok_or_else(|| lacks("a name"))?,
-        arguments: Cow::Borrowed(item.get("input").map_or("{}", Node::raw)),
+        arguments: Cow::Borrowed(input),
         free_text: false,
         signature: None,
     };

@@ -169,6 +169,10 @@ impl Writer {
                 let kind = match kind.as_deref() {
                     Some("text") => Kind::Text,
                     Some("thinking") => Kind::Thought,
+                    Some("tool_use") => {
+                        self.calls = self.calls.saturating_add(1);
+                        Kind::Other
+                    }
                     Some(_) | None => Kind::Other,
                 };
                 self.open = Some(Open { index, kind });

@@ -2,7 +2,10 @@ use proptest::prelude::*;
 
 use super::read;
 use crate::dialect::Dialect;
-use crate::dialect::hub::{Block, Effort, Format, Gravity, Reasoning, Role, Source, ToolChoice};
+use crate::dialect::hub::{
+    Block, Call, Effort, Format, Gravity, Media, Reasoning, Role, Source, Thought, Tool,
+    ToolChoice, ToolResult, Turn,
+};
 
 /// A field within a request that has all it needs; what is noted about it.
 fn others(field: &str) -> String {
@@ -166,6 +169,7 @@ fn thoughts_and_tools_are_read() {
         r#"call Some("i") n {"a": 1e2}"#,
         "",
     );
+    check(r#"{"type":"tool_use","id":"i","name":"n","input":null}"#, r#"call Some("i") n {}"#, "");
     check(
         r#"{"type":"tool_result","tool_use_id":"i","content":"x"}"#,
         r#"result Some("i") 1 false"#,
@@ -285,6 +289,24 @@ fn an_agent_s_request_is_read() {
     assert_eq!(request.user.as_ref().unwrap().len(), 32);
     // Borrowed, but for what has escapes.
     assert!(std::mem::size_of::<Block<'_>>() <= 32);
+}
+
+/// The shortest text of each costs no more than four times its length, with the
+/// allocator's own bytes.
+#[test]
+fn no_block_costs_much() {
+    let check = |text: &str, size: usize| {
+        let cost = size_of::<Block<'_>>() + size + if size > 0 { 16 } else { 0 };
+        assert!(cost <= 4 * (text.len() + 1), "{text}: {cost}");
+    };
+    check(r#"{"type":"text","text":""}"#, 0);
+    check(r#"{"type":"thinking","thinking":"x"}"#, size_of::<Thought<'_>>());
+    check(r#"{"type":"redacted_thinking","data":"x"}"#, size_of::<Thought<'_>>());
+    check(r#"{"type":"tool_use","id":"","name":"","input":0}"#, size_of::<Call<'_>>());
+    check(r#"{"type":"tool_result","tool_use_id":""}"#, size_of::<ToolResult<'_>>());
+    check(r#"{"type":"image","source":{"type":"url","url":""}}"#, size_of::<Media<'_>>());
+    check(r#"{"role":"user","content":""}"#, size_of::<Turn<'_>>());
+    check(r#"{"name":"","input_schema":{}}"#, size_of::<Tool<'_>>() - size_of::<Block<'_>>());
 }
 
 pub fn agent() -> String {

@@ -494,6 +494,8 @@ fn an_answer_that_passed_is_continued() {
     check(0, &["message_start msg_1", "start 0 text", "delta 0 x", "stop 0 ", end[0], end[1]]);
     let all = frames(GOLDEN.as_bytes()).len();
     assert_eq!(passed(all - 1, &[]), ["message_stop "]);
+    let told = passed(all - 2, &[]);
+    assert_eq!(told, ["message_delta tool_use {\"output_tokens\":0}", "message_stop "]);
     assert_eq!(passed(all, &[text("late")]), [""; 0]);
 }
 
