@@ -432,6 +432,10 @@ fn the_reason_and_the_counts_come_together() {
     assert_eq!(finished[1..], [told, "message_stop "]);
     let twice = write(&[begin(), stop(Finish::Stop), usage(3), usage(3)], true);
     assert_eq!(twice[1..], [told, "message_stop "]);
+    // What waits for an open call comes before them.
+    let late = write(&[stop(Finish::Length), call(0, "a", "f"), text("t"), usage(3)], true);
+    assert_eq!(late[4..6], ["delta 1 t", "stop 1 "]);
+    assert!(late[6].starts_with("message_delta max_tokens"));
 }
 
 #[test]
