@@ -1,0 +1,216 @@
+//! Tools: their definitions and the choice among them, read and written. Here
+//! they are flat, and strict unless they say otherwise.
+
+use std::borrow::Cow;
+
+use sha2::{Digest, Sha256};
+
+use super::content::word;
+use super::object::{Object, array};
+use super::reading::note;
+use super::strict;
+use crate::dialect::hub::{Gravity, Legend, Losses, Request, Tool, ToolChoice, Untranslatable};
+use crate::dialect::node::Node;
+use crate::dialect::peeking::wrong;
+use crate::dialect::request::BadRequest;
+use crate::dialect::target::Target;
+
+/// No shorter definition becomes a tool.
+const SHORTEST: usize = 24;
+
+/// The longest name a tool may have.
+const LONGEST_NAME: usize = 64;
+
+/// The schema of a tool without parameters.
+const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
+
+pub fn read_tools<'a>(request: &mut Request<'a>, tools: Node<'a>) -> Result<(), BadRequest> {
+    if !tools.is_array() {
+        return Err(wrong("tools", "must be an array"));
+    }
+    let long = tools.items().filter(|tool| tool.raw().len() >= SHORTEST);
+    request.tools = Vec::with_capacity(long.count());
+    for tool in tools.items() {
+        match tool.text("type").as_deref() {
+            Some("function") => {
+                let tool = function(request, tool)?;
+                request.tools.push(tool);
+            }
+            Some("custom") => {
+                let tool = custom(request, tool)?;
+                request.tools.push(tool);
+            }
+            Some(hosted) => note(request, format!("tools[].{}", word(hosted)), Gravity::Meaning),
+            None => return Err(wrong("tools", "has a tool without a type")),
+        }
+    }
+    Ok(())
+}
+
+fn name(tool: Node<'_>) -> Result<Cow<'_, str>, BadRequest> {
+    tool.text("name").ok_or_else(|| wrong("tools", "has a tool without a name"))
+}
+
+fn function<'a>(request: &mut Request<'a>, tool: Node<'a>) -> Result<Tool<'a>, BadRequest> {
+    if tool.get("defer_loading").and_then(Node::bool) == Some(true) {
+        note(request, "tools[].defer_loading", Gravity::Tuning);
+    }
+    Ok(Tool {
+        name: name(tool)?,
+        description: tool.text("description"),
+        parameters: tool.get("parameters").map(|schema| schema.raw().into()),
+        strict: tool.get("strict").and_then(Node::bool),
+        free_text: false,
+        cache_point: false,
+    })
+}
+
+/// A grammar is told in words, since no other dialect has any.
+fn custom<'a>(request: &mut Request<'a>, tool: Node<'a>) -> Result<Tool<'a>, BadRequest> {
+    let mut description = tool.text("description");
+    if let Some(format) = tool.get("format")
+        && let Some(grammar) = format.text("definition")
+    {
+        note(request, "tools[].format", Gravity::Tuning);
+        let syntax = format.text("syntax").unwrap_or_default();
+        let own = description.unwrap_or_default();
+        let gap = if own.is_empty() { "" } else { "\n\n" };
+        let told = format!("{own}{gap}The input must match this grammar ({syntax}):\n{grammar}");
+        description = Some(told.into());
+    }
+    Ok(Tool {
+        name: name(tool)?,
+        description,
+        parameters: None,
+        strict: None,
+        free_text: true,
+        cache_point: false,
+    })
+}
+
+pub fn read_choice<'a>(request: &mut Request<'a>, choice: Node<'a>) -> Result<(), BadRequest> {
+    let kind = choice.str().or_else(|| choice.text("type"));
+    request.tool_choice = match kind.as_deref() {
+        Some("auto") => Some(ToolChoice::Auto),
+        Some("none") => Some(ToolChoice::Never),
+        Some("required") => Some(ToolChoice::Required),
+        Some("function" | "custom") => {
+            let name = choice.text("name");
+            let name = name.ok_or_else(|| wrong("tool_choice", "has no name"))?;
+            Some(ToolChoice::Named(name))
+        }
+        Some("allowed_tools") => {
+            let tools = choice.get("tools").into_iter().flat_map(Node::items);
+            let names: Vec<_> = tools.filter_map(|tool| tool.text("name")).collect();
+            let required = choice.text("mode").is_some_and(|mode| mode == "required");
+            Some(ToolChoice::Among { names, required })
+        }
+        Some(_) => {
+            note(request, "tool_choice", Gravity::Meaning);
+            None
+        }
+        None => return Err(wrong("tool_choice", "must be a string or an object with a type")),
+    };
+    Ok(())
+}
+
+/// A tool's name as the API takes it; different names stay different.
+#[must_use]
+pub fn valid_name(name: &str) -> Cow<'_, str> {
+    let valid = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if !name.is_empty() && name.len() <= LONGEST_NAME && name.chars().all(valid) {
+        return Cow::Borrowed(name);
+    }
+    let head = name.chars().take(LONGEST_NAME - 9);
+    let head: String = head.map(|c| if valid(c) { c } else { '_' }).collect();
+    Cow::Owned(format!("{head}_{}", digest(name, 8)))
+}
+
+/// So many hexadecimal digits that stand for a text.
+#[must_use]
+pub fn digest(text: &str, digits: usize) -> String {
+    let hash = Sha256::digest(text.as_bytes());
+    hash.iter().flat_map(|byte| [byte >> 4, byte & 15]).take(digits).map(hex).collect()
+}
+
+fn hex(digit: u8) -> char {
+    char::from_digit(u32::from(digit), 16).unwrap_or('0')
+}
+
+/// The tools; what was renamed goes into the legend.
+pub fn write_tools(
+    tools: &[Tool<'_>],
+    losses: &mut Losses,
+    legend: &mut Legend,
+) -> Result<Vec<String>, Untranslatable> {
+    let mut out = Vec::with_capacity(tools.len());
+    for tool in tools {
+        let name = valid_name(&tool.name);
+        if name != tool.name {
+            legend.names.insert(name.clone().into_owned(), tool.name.clone().into_owned());
+        }
+        if tool.cache_point {
+            losses.tuning("cache_control")?;
+        }
+        out.push(definition(tool, &name));
+    }
+    Ok(out)
+}
+
+fn definition(tool: &Tool<'_>, name: &str) -> String {
+    let kind = kind(tool.free_text);
+    let head =
+        Object::typed(kind).text("name", name).maybe("description", tool.description.as_deref());
+    if tool.free_text {
+        return head.end();
+    }
+    let parameters = tool.parameters.as_deref().unwrap_or(NO_PARAMETERS);
+    let strict = tool.strict == Some(true) && strict::qualifies(parameters);
+    head.raw("parameters", &one_line(parameters)).bool("strict", strict).end()
+}
+
+/// JSON without line breaks. Within strings there are none.
+#[must_use]
+pub fn one_line(json: &str) -> Cow<'_, str> {
+    if json.contains(['\n', '\r']) { json.replace(['\n', '\r'], " ").into() } else { json.into() }
+}
+
+const fn kind(free_text: bool) -> &'static str {
+    if free_text { "custom" } else { "function" }
+}
+
+/// The choice as JSON, if there is anything to say.
+pub fn write_choice(
+    request: &Request<'_>,
+    target: &Target<'_>,
+    losses: &mut Losses,
+) -> Result<Option<String>, Untranslatable> {
+    let Some(choice) = &request.tool_choice else { return Ok(None) };
+    let forced = match choice {
+        ToolChoice::Auto | ToolChoice::Never => false,
+        ToolChoice::Required | ToolChoice::Named(_) => true,
+        ToolChoice::Among { required, .. } => *required,
+    };
+    if !forced && request.tools.is_empty() {
+        return Ok(None);
+    }
+    if forced && !target.abilities.forced_tools {
+        losses.tuning("tool_choice")?;
+    }
+    let forced = forced && target.abilities.forced_tools;
+    let named = |name: &str| {
+        let free_text = request.tools.iter().any(|tool| tool.free_text && tool.name == name);
+        Object::typed(kind(free_text)).text("name", &valid_name(name)).end()
+    };
+    Ok(Some(match choice {
+        ToolChoice::Never => "\"none\"".to_owned(),
+        ToolChoice::Required if forced => "\"required\"".to_owned(),
+        ToolChoice::Named(name) if forced => named(name),
+        ToolChoice::Auto | ToolChoice::Required | ToolChoice::Named(_) => "\"auto\"".to_owned(),
+        ToolChoice::Among { names, .. } => {
+            let tools: Vec<String> = names.iter().map(|name| named(name)).collect();
+            let mode = if forced { "required" } else { "auto" };
+            Object::typed("allowed_tools").text("mode", mode).raw("tools", &array(&tools)).end()
+        }
+    }))
+}
