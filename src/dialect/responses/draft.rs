@@ -17,7 +17,8 @@ pub struct Item {
     /// Its place in the output.
     pub index: u32,
     pub body: Body,
-    pub done: bool,
+    /// How it ended; `None` while it is open.
+    pub ended: Option<Status>,
 }
 
 #[derive(Debug)]
@@ -95,7 +96,7 @@ impl Draft {
     /// Adds an item behind the others; gives its place among them.
     pub fn add(&mut self, id: String, index: u32, body: Body) -> usize {
         self.kept += ITEM_COST;
-        self.items.push(Item { id, index, body, done: false });
+        self.items.push(Item { id, index, body, ended: None });
         self.items.len() - 1
     }
 
@@ -126,7 +127,6 @@ impl Draft {
     pub fn json(&self, open: Status) -> Vec<String> {
         let mut items: Vec<&Item> = self.items.iter().collect();
         items.sort_by_key(|item| item.index);
-        let status = |item: &Item| if item.done { Status::Completed } else { open };
-        items.into_iter().filter_map(|item| item.json(status(item))).collect()
+        items.into_iter().filter_map(|item| item.json(item.ended.unwrap_or(open))).collect()
     }
 }

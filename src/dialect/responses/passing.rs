@@ -3,7 +3,7 @@
 //! before: what is wrong with them is not told here.
 
 use super::draft::{Body, Draft, Part, Reasoning, ToolCall};
-use super::item::Kind;
+use super::item::{Kind, Status};
 use super::response::Identity;
 use super::tools::one_line;
 use crate::dialect::node::Node;
@@ -95,7 +95,7 @@ fn done(node: Node<'_>, draft: &mut Draft) {
     let place = draft.place(index);
     let place = place.unwrap_or_else(|| draft.add(id, index, Body::Raw(String::new())));
     draft.items[place].body = Body::Raw(json);
-    draft.items[place].done = true;
+    draft.items[place].ended = Some(Status::Completed);
 }
 
 /// A piece of an item.

@@ -117,10 +117,9 @@ pub fn write(
 fn write_usage(usage: &Usage) -> Option<String> {
     let total = usage.total()?;
     let number = |count: Option<u32>| u64::from(count.unwrap_or(0));
-    let mut input = Object::new().number("cached_tokens", number(usage.cached));
-    if let Some(written) = usage.cache_written {
-        input = input.number("cache_write_tokens", written.into());
-    }
+    let input = Object::new()
+        .number("cached_tokens", number(usage.cached))
+        .number("cache_write_tokens", number(usage.cache_written));
     let output = Object::new().number("reasoning_tokens", number(usage.reasoning));
     let counts = Object::new()
         .number("input_tokens", number(usage.input))

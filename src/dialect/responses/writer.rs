@@ -179,7 +179,7 @@ impl Writer {
     /// both. Only the last item that is no call can be.
     fn current(&self) -> Option<usize> {
         let open = |item: &Item| match &item.body {
-            Body::Message(_) | Body::Reasoning(_) => !item.done,
+            Body::Message(_) | Body::Reasoning(_) => item.ended.is_none(),
             Body::Call(_) | Body::Raw(_) => false,
         };
         self.draft.items.iter().rposition(open)
@@ -357,7 +357,9 @@ impl Writer {
     fn arguments(&mut self, number: u32, fragment: &str, out: &mut Vec<u8>) {
         let this = |item: &Item| matches!(&item.body, Body::Call(call) if call.number == number);
         let place = self.draft.items.iter().rposition(this);
-        let Some(place) = place.filter(|place| !self.draft.items[*place].done) else { return };
+        let Some(place) = place.filter(|place| self.draft.items[*place].ended.is_none()) else {
+            return;
+        };
         if !fragment.is_empty() {
             self.argue(place, fragment, out);
         }
@@ -396,7 +398,7 @@ impl Writer {
 
     /// Ends an item, if it is open.
     fn close(&mut self, place: usize, status: Status, out: &mut Vec<u8>) {
-        if self.draft.items[place].done {
+        if self.draft.items[place].ended.is_some() {
             return;
         }
         match self.draft.items[place].body {
@@ -406,7 +408,7 @@ impl Writer {
             Body::Raw(_) => {}
         }
         let item = &mut self.draft.items[place];
-        item.done = true;
+        item.ended = Some(status);
         let (index, json) = (item.index, item.json(status));
         let Some(json) = json else { return };
         let kind = "response.output_item.done";
