@@ -95,10 +95,7 @@ pub fn read_answer(body: &[u8]) -> Option<Answer> {
 }
 
 fn answer(root: Node<'_>) -> Answer {
-    let mut parts = Vec::new();
-    for item in root.get("output").into_iter().flat_map(Node::items) {
-        item::read(item, &mut parts);
-    }
+    let parts = item::read_all(root.get("output"));
     let owned = |name| root.text(name).map(std::borrow::Cow::into_owned).unwrap_or_default();
     let finish = item::finish(root, Seen::of(&parts));
     Answer {
@@ -115,12 +112,13 @@ pub fn write_answer(answer: &Answer, head: &Head) -> Bytes {
     let identity = Identity::new(head, &answer.model);
     let first = answer.choices.first();
     let state = State::of(first.and_then(|choice| choice.finish.as_ref()));
-    let items = first.map_or_else(Vec::new, |choice| items(&choice.parts, &head.id));
+    let items = first.map_or_else(Vec::new, |choice| items(&choice.parts, &head.id, state.items()));
     Bytes::from(response::write(&identity, state, &items, answer.usage.as_ref()))
 }
 
-/// The items of an answer; text and refusals in a row are one message.
-fn items(parts: &[Part], trace: &str) -> Vec<String> {
+/// The items of an answer; text and refusals in a row are one message. `last` is
+/// how a message at the end stands.
+fn items(parts: &[Part], trace: &str, last: Status) -> Vec<String> {
     let mut items = Vec::new();
     let mut message = Vec::new();
     for part in parts {
@@ -128,20 +126,20 @@ fn items(parts: &[Part], trace: &str) -> Vec<String> {
             Part::Text(text) => message.push(item::write_part(false, text)),
             Part::Refusal(text) => message.push(item::write_part(true, text)),
             Part::Thought { .. } | Part::Call { .. } => {
-                end_message(&mut message, &mut items, trace);
+                end_message(&mut message, &mut items, trace, Status::Completed);
                 items.extend(write_item(part, trace, items.len()));
             }
             Part::Opaque(_) => {}
         }
     }
-    end_message(&mut message, &mut items, trace);
+    end_message(&mut message, &mut items, trace, last);
     items
 }
 
-fn end_message(message: &mut Vec<String>, items: &mut Vec<String>, trace: &str) {
+fn end_message(message: &mut Vec<String>, items: &mut Vec<String>, trace: &str, status: Status) {
     if !message.is_empty() {
         let id = item::id("msg", trace, items.len());
-        items.push(item::write_message(&id, Status::Completed, message));
+        items.push(item::write_message(&id, status, message));
         message.clear();
     }
 }

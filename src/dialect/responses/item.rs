@@ -53,27 +53,61 @@ impl Kind {
             None => Self::Opaque("unknown item"),
         }
     }
+
+    /// Where a call has its arguments.
+    #[must_use]
+    pub const fn arguments(self) -> &'static str {
+        match self {
+            Self::Custom => "input",
+            Self::Message | Self::Function | Self::Reasoning | Self::Opaque(_) => "arguments",
+        }
+    }
 }
 
 fn owned(node: Node<'_>, name: &str) -> String {
     node.text(name).map(std::borrow::Cow::into_owned).unwrap_or_default()
 }
 
-/// The parts of one finished item.
-pub fn read(item: Node<'_>, parts: &mut Vec<Part>) {
+/// No shorter item or part makes a part of the answer.
+const SHORTEST: usize = 28;
+
+/// The parts of an output's items.
+#[must_use]
+pub fn read_all(output: Option<Node<'_>>) -> Vec<Part> {
+    let items = || output.into_iter().flat_map(Node::items);
+    let pieces = items().map(|item| {
+        let content = item.get("content").into_iter().flat_map(Node::items);
+        content.filter(|part| part.raw().len() >= SHORTEST).count().max(1)
+    });
+    let long = items().zip(pieces).filter(|(item, _)| item.raw().len() >= SHORTEST);
+    let mut parts = Vec::with_capacity(long.map(|(_, pieces)| pieces).sum());
+    for item in items() {
+        read(item, &mut parts);
+    }
+    parts
+}
+
+/// The parts of one finished item. Texts in a row are one, and so are things of
+/// a kind that have no place.
+fn read(item: Node<'_>, parts: &mut Vec<Part>) {
     match Kind::of(item) {
         Kind::Message => {
             for part in item.get("content").into_iter().flat_map(Node::items) {
                 read_content(part, parts);
             }
         }
-        kind @ (Kind::Function | Kind::Custom) => parts.push(Part::Call {
-            id: owned(item, "call_id"),
-            name: owned(item, "name"),
-            arguments: owned(item, if kind == Kind::Custom { "input" } else { "arguments" }),
-            free_text: kind == Kind::Custom,
-            signature: None,
-        }),
+        kind @ (Kind::Function | Kind::Custom) => {
+            let name = owned(item, "name");
+            if !name.is_empty() {
+                parts.push(Part::Call {
+                    id: owned(item, "call_id"),
+                    name,
+                    arguments: owned(item, kind.arguments()),
+                    free_text: kind == Kind::Custom,
+                    signature: None,
+                });
+            }
+        }
         Kind::Reasoning => {
             let text = reasoning_text(item);
             let signature = encrypted(item);
@@ -82,20 +116,31 @@ pub fn read(item: Node<'_>, parts: &mut Vec<Part>) {
                 parts.push(Part::Thought { text, signature, redacted });
             }
         }
-        Kind::Opaque(what) => parts.push(Part::Opaque(what)),
+        Kind::Opaque(what) => add_opaque(what, parts),
     }
 }
 
 fn read_content(part: Node<'_>, parts: &mut Vec<Part>) {
     match part.text("type").as_deref() {
         Some("output_text" | "text") => {
-            parts.push(Part::Text(owned(part, "text")));
+            let more = part.text("text").unwrap_or_default();
+            match parts.last_mut() {
+                _ if more.is_empty() => {}
+                Some(Part::Text(text)) => text.push_str(&more),
+                Some(_) | None => parts.push(Part::Text(more.into_owned())),
+            }
             if has_annotations(part) {
-                parts.push(Part::Opaque("citations"));
+                add_opaque("citations", parts);
             }
         }
         Some("refusal") => parts.push(Part::Refusal(owned(part, "refusal"))),
-        Some(_) | None => parts.push(Part::Opaque("unknown part")),
+        Some(_) | None => add_opaque("unknown part", parts),
+    }
+}
+
+fn add_opaque(what: &'static str, parts: &mut Vec<Part>) {
+    if parts.last() != Some(&Part::Opaque(what)) {
+        parts.push(Part::Opaque(what));
     }
 }
 

@@ -2,7 +2,7 @@
 //! stream that repeat it. What a client's SDK demands of it is there even if
 //! nobody has anything to say about it.
 
-use super::item::plain;
+use super::item::{Status, plain};
 use super::object::{Object, array};
 use crate::dialect::hub::{Finish, Usage};
 use crate::dialect::writer::Head;
@@ -59,6 +59,15 @@ impl<'a> State<'a> {
             Self::Completed => "completed",
             Self::Incomplete(_) => "incomplete",
             Self::Failed(..) => "failed",
+        }
+    }
+
+    /// How the items that were open at the end stand.
+    #[must_use]
+    pub const fn items(self) -> Status {
+        match self {
+            Self::InProgress | Self::Completed => Status::Completed,
+            Self::Incomplete(_) | Self::Failed(..) => Status::Incomplete,
         }
     }
 

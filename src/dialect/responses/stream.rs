@@ -295,9 +295,10 @@ impl Decoder {
             Kind::Message => self.message_done(node, done, events),
             kind @ (Kind::Function | Kind::Custom) => {
                 self.begin_call(node, done, kind, events);
-                let key = if kind == Kind::Custom { "input" } else { "arguments" };
                 let Some(item) = self.item(node, kind) else { return };
-                if let (Some(call), Some(fragment)) = (item.call, item.rest(0, done.text(key))) {
+                if let (Some(call), Some(fragment)) =
+                    (item.call, item.rest(0, done.text(kind.arguments())))
+                {
                     events.push(Event::CallArguments { choice: 0, call, fragment });
                 }
             }
@@ -365,10 +366,7 @@ impl Decoder {
 
     /// A server that streams nothing but its end.
     fn tell_all(&mut self, response: Node<'_>, events: &mut Vec<Event>) {
-        let mut parts = Vec::new();
-        for item in response.get("output").into_iter().flat_map(Node::items) {
-            item::read(item, &mut parts);
-        }
+        let parts = item::read_all(response.get("output"));
         self.seen = Seen::of(&parts);
         let choices = vec![Choice { parts, finish: None }];
         let all = Answer { choices, ..Answer::default() }.into_events();

@@ -18,6 +18,9 @@ use crate::dialect::target::Target;
 /// No shorter definition becomes a tool.
 const SHORTEST: usize = 24;
 
+/// No shorter object has a name.
+const SHORTEST_NAMED: usize = 11;
+
 /// The longest name a tool may have.
 const LONGEST_NAME: usize = 64;
 
@@ -100,8 +103,10 @@ pub fn read_choice<'a>(request: &mut Request<'a>, choice: Node<'a>) -> Result<()
             Some(ToolChoice::Named(name))
         }
         Some("allowed_tools") => {
-            let tools = choice.get("tools").into_iter().flat_map(Node::items);
-            let names: Vec<_> = tools.filter_map(|tool| tool.text("name")).collect();
+            let tools = || choice.get("tools").into_iter().flat_map(Node::items);
+            let long = tools().filter(|tool| tool.raw().len() >= SHORTEST_NAMED);
+            let mut names = Vec::with_capacity(long.count());
+            names.extend(tools().filter_map(|tool| tool.text("name")));
             let required = choice.text("mode").is_some_and(|mode| mode == "required");
             Some(ToolChoice::Among { names, required })
         }

@@ -102,10 +102,7 @@ impl Writer {
         self.begin(out);
         let finish = self.finish.take();
         let state = State::of(finish.as_ref());
-        let status = match state {
-            State::InProgress | State::Completed => Status::Completed,
-            State::Incomplete(_) | State::Failed(..) => Status::Incomplete,
-        };
+        let status = state.items();
         for place in 0..self.draft.items.len() {
             self.close(place, status, out);
         }

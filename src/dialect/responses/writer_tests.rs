@@ -185,6 +185,8 @@ fn reasoning_text_and_calls() {
     ]);
     assert_eq!(last["output"], expected);
     assert_eq!(last["model"], "route");
+    let golden = include_str!("../../../tests/golden/dialects/responses/written-tools.sse");
+    assert_eq!(stream, golden);
 }
 
 #[test]
@@ -219,6 +221,8 @@ fn an_error_is_told_twice() {
     writer.write(&event_text("so far"), &mut out);
     let before = out.len();
     writer.error(&error(), &mut out);
+    let golden = include_str!("../../../tests/golden/dialects/responses/written-error.sse");
+    assert_eq!(std::str::from_utf8(&out), Ok(golden));
     let length = out.len();
     writer.finish(&mut out);
     writer.error(&error(), &mut out);
