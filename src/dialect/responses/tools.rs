@@ -13,7 +13,7 @@ use crate::dialect::hub::{Gravity, Legend, Losses, Request, Tool, ToolChoice, Un
 use crate::dialect::node::Node;
 use crate::dialect::peeking::wrong;
 use crate::dialect::request::BadRequest;
-use crate::dialect::target::Target;
+use crate::dialect::target::{Quirks, Target};
 
 /// No shorter definition becomes a tool.
 const SHORTEST: usize = 24;
@@ -26,6 +26,11 @@ const LONGEST_NAME: usize = 64;
 
 /// The schema of a tool without parameters.
 const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
+
+/// The schema of a wrapped free-text tool; see [`FREE_TEXT_PARAMETER`].
+///
+/// [`FREE_TEXT_PARAMETER`]: crate::dialect::hub::legend::FREE_TEXT_PARAMETER
+const FREE_TEXT: &str = r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}"#;
 
 pub fn read_tools<'a>(request: &mut Request<'a>, tools: Node<'a>) -> Result<(), BadRequest> {
     if !tools.is_array() {
@@ -145,6 +150,7 @@ fn hex(digit: u8) -> char {
 /// The tools; what was renamed goes into the legend.
 pub fn write_tools(
     tools: &[Tool<'_>],
+    quirks: Quirks,
     losses: &mut Losses,
     legend: &mut Legend,
 ) -> Result<Vec<String>, Untranslatable> {
@@ -157,21 +163,26 @@ pub fn write_tools(
         if tool.cache_point {
             losses.tuning("cache_control")?;
         }
-        out.push(definition(tool, &name));
+        if tool.free_text && quirks.has(Quirks::FUNCTIONS_ONLY) {
+            legend.free_text.push(tool.name.clone().into_owned());
+        }
+        out.push(definition(tool, &name, quirks));
     }
     Ok(out)
 }
 
-fn definition(tool: &Tool<'_>, name: &str) -> String {
-    let kind = kind(tool.free_text);
+fn definition(tool: &Tool<'_>, name: &str, quirks: Quirks) -> String {
+    let kind = kind(tool.free_text, quirks);
     let head =
         Object::typed(kind).text("name", name).maybe("description", tool.description.as_deref());
-    if tool.free_text {
+    if kind == CUSTOM {
         return head.end();
     }
-    let parameters = tool.parameters.as_deref().unwrap_or(NO_PARAMETERS);
+    let none = if tool.free_text { FREE_TEXT } else { NO_PARAMETERS };
+    let parameters = tool.parameters.as_deref().unwrap_or(none);
     let strict = tool.strict == Some(true) && strict::qualifies(parameters);
-    head.raw("parameters", &one_line(parameters)).bool("strict", strict).end()
+    let head = head.raw("parameters", &one_line(parameters));
+    if quirks.has(Quirks::NO_STRICT) { head.end() } else { head.bool("strict", strict).end() }
 }
 
 /// JSON without line breaks. Within strings there are none.
@@ -180,8 +191,11 @@ pub fn one_line(json: &str) -> Cow<'_, str> {
     if json.contains(['\n', '\r']) { json.replace(['\n', '\r'], " ").into() } else { json.into() }
 }
 
-const fn kind(free_text: bool) -> &'static str {
-    if free_text { "custom" } else { "function" }
+/// The type of a tool that takes free text.
+const CUSTOM: &str = "custom";
+
+const fn kind(free_text: bool, quirks: Quirks) -> &'static str {
+    if free_text && !quirks.has(Quirks::FUNCTIONS_ONLY) { CUSTOM } else { "function" }
 }
 
 /// The choice as JSON, if there is anything to say.
@@ -205,7 +219,7 @@ pub fn write_choice(
     let forced = forced && target.abilities.forced_tools;
     let named = |name: &str| {
         let free_text = request.tools.iter().any(|tool| tool.free_text && tool.name == name);
-        Object::typed(kind(free_text)).text("name", &valid_name(name)).end()
+        Object::typed(kind(free_text, target.quirks)).text("name", &valid_name(name)).end()
     };
     Ok(Some(match choice {
         ToolChoice::Never => "\"none\"".to_owned(),

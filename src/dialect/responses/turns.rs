@@ -1,15 +1,18 @@
 //! Turns written as input items, and the pairing of calls with their results:
 //! the API refuses a call without an output, and an output without its call.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::object::{Object, array};
 use super::tools::{digest, valid_name};
 use crate::dialect::Dialect;
+use crate::dialect::hub::legend::FREE_TEXT_PARAMETER;
 use crate::dialect::hub::{
     Block, Call, Gravity, Losses, Media, MediaKind, Request, Role, Source, Thought, ToolResult,
     Turn, Untranslatable,
 };
+use crate::dialect::target::Quirks;
 
 /// The longest id of a call that is taken.
 const LONGEST_ID: usize = 64;
@@ -31,7 +34,7 @@ struct Pairing {
 }
 
 impl Pairing {
-    fn of(turns: &[Turn<'_>]) -> Self {
+    fn of(turns: &[Turn<'_>], quirks: Quirks) -> Self {
         let mut pairing = Self { calls: Vec::new(), results: Vec::new() };
         let (mut ids, mut names, mut open) = (HashMap::new(), Vec::new(), 0);
         for block in turns.iter().flat_map(|turn| &turn.blocks) {
@@ -41,7 +44,7 @@ impl Pairing {
                     id.map(|id| ids.insert(id, pairing.calls.len()));
                     names.push(&*call.name);
                     let id = call_id(id, pairing.calls.len());
-                    let free_text = call.free_text;
+                    let free_text = call.free_text && !quirks.has(Quirks::FUNCTIONS_ONLY);
                     pairing.calls.push(Paired { id, free_text, answered: false });
                 }
                 Block::Result(result) => {
@@ -92,17 +95,19 @@ struct Items<'w> {
     pairing: Pairing,
     calls: usize,
     results: usize,
+    quirks: Quirks,
     losses: &'w mut Losses,
 }
 
 /// The input items of a request.
 pub fn write_input(
     request: &Request<'_>,
+    quirks: Quirks,
     losses: &mut Losses,
 ) -> Result<Vec<String>, Untranslatable> {
-    let pairing = Pairing::of(&request.turns);
+    let pairing = Pairing::of(&request.turns, quirks);
     let out = Vec::with_capacity(request.turns.len());
-    let mut items = Items { out, parts: Vec::new(), pairing, calls: 0, results: 0, losses };
+    let mut items = Items { out, parts: Vec::new(), pairing, calls: 0, results: 0, quirks, losses };
     for turn in &request.turns {
         match turn.role {
             Role::User => items.user(&turn.blocks)?,
@@ -115,8 +120,13 @@ pub fn write_input(
 
 /// A message of the operator.
 #[must_use]
-pub fn developer(text: &str) -> String {
-    message("developer", &[part("input_text", "text", text)])
+pub fn developer(text: &str, quirks: Quirks) -> String {
+    message(operator(quirks), &[part("input_text", "text", text)])
+}
+
+/// The operator's role.
+const fn operator(quirks: Quirks) -> &'static str {
+    if quirks.has(Quirks::NO_DEVELOPER_ROLE) { "system" } else { "developer" }
 }
 
 fn message(role: &str, parts: &[String]) -> String {
@@ -203,22 +213,25 @@ impl Items<'_> {
                 | Block::Refusal(_) => {}
             }
         }
-        self.flush("developer");
+        self.flush(operator(self.quirks));
         Ok(())
     }
 
     fn call(&mut self, call: &Call<'_>) {
         let Some(paired) = self.pairing.calls.get(self.calls) else { return };
         self.calls += 1;
-        let (kind, key) = if call.free_text {
+        let (kind, key) = if paired.free_text {
             ("custom_tool_call", "input")
         } else {
             ("function_call", "arguments")
         };
-        let bare = !call.free_text && call.arguments.trim_ascii().is_empty();
-        let arguments = if bare { "{}" } else { &*call.arguments };
+        let arguments = match (call.free_text, paired.free_text) {
+            (true, false) => Object::new().text(FREE_TEXT_PARAMETER, &call.arguments).end().into(),
+            (false, _) if call.arguments.trim_ascii().is_empty() => Cow::Borrowed("{}"),
+            (true | false, _) => Cow::Borrowed(&*call.arguments),
+        };
         let head = Object::typed(kind).text("call_id", &paired.id);
-        self.out.push(head.text("name", &valid_name(&call.name)).text(key, arguments).end());
+        self.out.push(head.text("name", &valid_name(&call.name)).text(key, &arguments).end());
     }
 
     fn result(&mut self, result: &ToolResult<'_>) -> Result<(), Untranslatable> {
@@ -286,7 +299,11 @@ fn media_part(media: &Media<'_>, losses: &mut Losses) -> Result<Option<String>, 
         (MediaKind::Image, Source::Base64(data)) => Ok(Some(image(&data_uri(data)))),
         (MediaKind::Image, Source::Url(url)) => Ok(Some(image(url))),
         (MediaKind::Document, Source::Base64(data)) => {
-            let name = media.name.as_deref().unwrap_or("document.pdf");
+            let name = media.name.as_deref().unwrap_or(match &*media.media_type {
+                "application/pdf" => "document.pdf",
+                kind if kind.starts_with("text/") => "document.txt",
+                _ => "document",
+            });
             let head = Object::typed("input_file").text("filename", name);
             Ok(Some(head.text("file_data", &data_uri(data)).end()))
         }

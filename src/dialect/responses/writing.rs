@@ -11,7 +11,7 @@ use crate::dialect::hub::legend::FORMAT_TOOL;
 use crate::dialect::hub::{
     Block, Effort, Format, Gravity, Legend, Losses, Request, Role, Turn, Untranslatable,
 };
-use crate::dialect::target::{SamplingRule, Target, Thinking, Written};
+use crate::dialect::target::{Quirks, SamplingRule, Target, Thinking, Written};
 
 /// The API refuses smaller limits.
 const LEAST_OUTPUT: u32 = 16;
@@ -64,9 +64,9 @@ impl Writing<'_, '_> {
         if let Some(instructions) = self.instructions()? {
             body = body.text("instructions", &instructions);
         }
-        let mut input = turns::write_input(self.request, &mut self.losses)?;
+        let mut input = turns::write_input(self.request, self.target.quirks, &mut self.losses)?;
         if matches!(self.request.format, Some(Format::Json)) && !self.asks_for_json() {
-            input.push(turns::developer(ASK_FOR_JSON));
+            input.push(turns::developer(ASK_FOR_JSON, self.target.quirks));
         }
         body = body.raw("input", &array(&input));
         drop(input);
@@ -85,11 +85,17 @@ impl Writing<'_, '_> {
             body = body.text("safety_identifier", &identifier(user));
         }
         // What other providers answer is in no store either.
-        body = body.bool("store", false);
+        if !self.has(Quirks::NO_STORE) {
+            body = body.bool("store", false);
+        }
         if self.request.stream {
             body = body.bool("stream", true);
         }
         Ok(body.end())
+    }
+
+    const fn has(&self, quirk: Quirks) -> bool {
+        self.target.quirks.has(quirk)
     }
 
     /// What has no equal here.
@@ -155,8 +161,12 @@ impl Writing<'_, '_> {
 
     /// Tools, the choice among them, and the answer's format, which may be one.
     fn tools(&mut self, mut body: Object) -> Result<Object, Untranslatable> {
-        let mut tools =
-            tools::write_tools(&self.request.tools, &mut self.losses, &mut self.legend)?;
+        let mut tools = tools::write_tools(
+            &self.request.tools,
+            self.target.quirks,
+            &mut self.losses,
+            &mut self.legend,
+        )?;
         let mut choice = tools::write_choice(self.request, self.target, &mut self.losses)?;
         if let Some(format) = &self.request.format {
             match self.format(format)? {
@@ -173,8 +183,12 @@ impl Writing<'_, '_> {
         }
         if !tools.is_empty() {
             body = body.raw("tools", &array(&tools));
-            if let Some(parallel) = self.request.parallel_tools {
-                body = body.bool("parallel_tool_calls", parallel);
+            match self.request.parallel_tools {
+                Some(_) if self.has(Quirks::NO_PARALLEL_TOOL_CALLS) => {
+                    self.losses.tuning("parallel_tool_calls")?;
+                }
+                Some(parallel) => body = body.bool("parallel_tool_calls", parallel),
+                None => {}
             }
         }
         Ok(match choice {
@@ -189,18 +203,21 @@ impl Writing<'_, '_> {
         };
         let abilities = self.target.abilities;
         let schema = &*tools::one_line(schema);
-        if abilities.structured_output {
+        if abilities.structured_output && !self.has(Quirks::NO_JSON_SCHEMA) {
             let name = name.as_deref().map_or(Cow::Borrowed("response"), tools::valid_name);
             let strict = strict.unwrap_or(true) && strict::qualifies(schema);
             let head = Object::typed("json_schema").text("name", &name);
             let head = head.maybe("description", description.as_deref());
-            return Ok(Form::Text(head.raw("schema", schema).bool("strict", strict).end()));
+            let head = head.raw("schema", schema);
+            let lax = self.has(Quirks::NO_STRICT);
+            return Ok(Form::Text(if lax { head } else { head.bool("strict", strict) }.end()));
         }
         if abilities.forced_tools && self.request.tools.is_empty() {
             let told = description.as_deref().unwrap_or("Gives the answer in its demanded form.");
             let head = Object::typed("function").text("name", FORMAT_TOOL);
             let head = head.text("description", told).raw("parameters", schema);
-            return Ok(Form::Tool(head.bool("strict", false).end()));
+            let lax = self.has(Quirks::NO_STRICT);
+            return Ok(Form::Tool(if lax { head } else { head.bool("strict", false) }.end()));
         }
         let reason = "the model takes no schema for its answer";
         self.losses.lose("response_format", Gravity::Meaning, reason)?;
@@ -241,22 +258,22 @@ impl Writing<'_, '_> {
         Ok(body)
     }
 
+    /// Whether the model can be told how much to think.
+    fn thinks(&self) -> bool {
+        let can = self.target.abilities.thinking != Thinking::No;
+        can && !self.has(Quirks::NO_REASONING_EFFORT)
+    }
+
     /// The effort that is asked for, as far as the model knows any.
     fn effort(&self) -> Option<Effort> {
-        let effort = self.request.reasoning?.effort()?;
-        let abilities = self.target.abilities;
-        match abilities.thinking {
-            Thinking::No => None,
-            Thinking::Budget | Thinking::Effort | Thinking::Both => {
-                let least = if abilities.always_thinks { Effort::Minimal } else { Effort::None };
-                Some(effort.max(least))
-            }
-        }
+        let effort = self.request.reasoning?.effort().filter(|_| self.thinks())?;
+        let always = self.target.abilities.always_thinks;
+        Some(effort.max(if always { Effort::Minimal } else { Effort::None }))
     }
 
     fn reasoning(&mut self, body: Object) -> Result<Object, Untranslatable> {
         let Some(wanted) = self.request.reasoning else { return Ok(body) };
-        if self.target.abilities.thinking == Thinking::No {
+        if !self.thinks() {
             if wanted.effort().is_some_and(|effort| effort != Effort::None) {
                 self.losses.tuning("reasoning_effort")?;
             }

@@ -437,6 +437,54 @@ fn what_cannot_be_said() {
 }
 
 #[test]
+fn servers_that_deviate() {
+    let mut call = call(Some("c"), "patch", "p");
+    if let Block::Call(call) = &mut call {
+        call.free_text = true;
+    }
+    let answered = Turn { role: Role::User, blocks: vec![result(Some("c"), None, "r")] };
+    let system = Turn { role: Role::System, blocks: vec![Block::Text("s".into())] };
+    let request = Request {
+        tools: vec![tool("patch", true), tool("f", false)],
+        tool_choice: Some(ToolChoice::Named("patch".into())),
+        parallel_tools: Some(true),
+        reasoning: Some(Reasoning { effort: Some(Effort::Low), ..Reasoning::default() }),
+        ..of(vec![user("a"), assistant(vec![call]), answered, system])
+    };
+    let quirks = [
+        Quirks::FUNCTIONS_ONLY,
+        Quirks::NO_STRICT,
+        Quirks::NO_STORE,
+        Quirks::NO_PARALLEL_TOOL_CALLS,
+        Quirks::NO_DEVELOPER_ROLE,
+        Quirks::NO_REASONING_EFFORT,
+    ];
+    let quirks = quirks.into_iter().fold(Quirks::NONE, Quirks::with);
+    let abilities = Abilities::unknown();
+    let target = Target { quirks, ..target(&abilities, Strictness::Normal) };
+    let written = write_request(&request, &target).unwrap();
+    assert_eq!(written.dropped, ["parallel_tool_calls", "reasoning_effort"]);
+    assert_eq!(written.legend.free_text, ["patch"]);
+    let seen = body(&written);
+    let expected = json!({
+        "model": "gpt-x",
+        "input": [
+            message("user", "input_text", "a"),
+            {"type": "function_call", "call_id": "c", "name": "patch", "arguments": "{\"input\":\"p\"}"},
+            {"type": "function_call_output", "call_id": "c", "output": "r"},
+            message("system", "input_text", "s"),
+        ],
+        "tools": [
+            {"type": "function", "name": "patch", "parameters": {"type": "object",
+                "properties": {"input": {"type": "string"}}, "required": ["input"], "additionalProperties": false}},
+            {"type": "function", "name": "f", "parameters": {"type": "object"}},
+        ],
+        "tool_choice": {"type": "function", "name": "patch"},
+    });
+    assert_eq!(seen, expected);
+}
+
+#[test]
 fn users_are_not_given_away() {
     let check = |user: &'static str, same: bool| {
         let seen = value(&Request { user: Some(user.into()), ..of(vec![]) });
