@@ -12,10 +12,12 @@
 //! is), [`writer`] (a stream to a client), [`answer`] (what a policy sees),
 //! [`schema`], [`continuation`] (the seam of a continued stream), [`errors`] and
 //! [`hints`] (error replies), [`headers`], [`door`] (clients' paths),
-//! [`provider`] (providers' URLs), [`target`] (what models and servers can do).
+//! [`provider`] (providers' URLs), [`target`] (what models and servers can do),
+//! [`catalog`] (which model can do what).
 
 pub mod answer;
 pub mod anthropic;
+pub mod catalog;
 pub mod client;
 pub mod continuation;
 pub mod door;
