@@ -63,6 +63,8 @@ pub(super) fn is_loopback_host(host: &str) -> bool {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct BaseUrl {
     pub url: String,
+    /// In lower case, without the port.
+    pub host: String,
     pub loopback: bool,
     pub encrypted: bool,
 }
@@ -70,9 +72,13 @@ pub(super) struct BaseUrl {
 /// An http or https URL with a host, and no credentials, query or fragment.
 /// The value is in no message: it may hold a password.
 pub(super) fn base_url(value: &DeValue<'_>) -> Result<BaseUrl, Fault> {
-    const EXAMPLE: &str = "for example `\"https://api.openai.com/v1\"`";
     let example = || wrong_type(value, "a URL", "\"https://api.openai.com/v1\"");
-    let written = value.as_str().ok_or_else(example)?;
+    base_url_of(value.as_str().ok_or_else(example)?)
+}
+
+/// `base_url` of a text.
+pub(super) fn base_url_of(written: &str) -> Result<BaseUrl, Fault> {
+    const EXAMPLE: &str = "for example `\"https://api.openai.com/v1\"`";
     let uri = written.parse::<http::Uri>().map_err(|_| Fault::new("is no URL", EXAMPLE))?;
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
         return Err(Fault::new("has no scheme or no host", EXAMPLE));
@@ -91,6 +97,7 @@ pub(super) fn base_url(value: &DeValue<'_>) -> Result<BaseUrl, Fault> {
     }
     Ok(BaseUrl {
         url: written.trim_end_matches('/').to_owned(),
+        host: authority.host().to_ascii_lowercase(),
         loopback: is_loopback_host(authority.host()),
         encrypted: scheme == "https",
     })

@@ -10,6 +10,8 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 use super::model::{Config, Route, Target};
 use super::values::{show_size, show_time};
+use crate::dialect::Quirks;
+use crate::dialect::hub::Strictness;
 use crate::failover::classify::FailureClass;
 use crate::failover::rules::{Concurrency, Hold, Rescue};
 
@@ -75,9 +77,14 @@ fn route_heading(route: &Route) -> String {
         Hold::Bytes(bytes) => show_size(u64::from(bytes)),
         Hold::All => "the whole answer".to_owned(),
     };
+    let translation = match route.strictness {
+        Strictness::Normal => "",
+        Strictness::Strict => "; translation: strict",
+        Strictness::Lenient => "; translation: lenient",
+    };
     format!(
         "route \"{}\": policy {}, deadline {}, {} attempts; a broken stream {rescue}; \
-         held back: {hold}\n",
+         held back: {hold}{translation}\n",
         route.name,
         route.policy,
         show_time(rules.deadline),
@@ -87,10 +94,22 @@ fn route_heading(route: &Route) -> String {
 
 fn target_line(target: &Target) -> String {
     let facts = &target.facts;
+    let provider = &target.provider;
     let mut line = format!(
-        "  {} {} weight {} at {}",
-        facts.priority, facts.target, facts.weight, target.provider.site.base_url
+        "  {} {} weight {} at {} ({}",
+        facts.priority,
+        facts.target,
+        facts.weight,
+        provider.base_url(),
+        provider.site.dialect.label(),
     );
+    let quirks = Quirks::NAMES.iter().filter(|(_, quirk)| provider.quirks.has(*quirk));
+    let quirks: Vec<_> = quirks.map(|(name, _)| *name).collect();
+    if !quirks.is_empty() {
+        line.push_str(", quirks ");
+        line.push_str(&quirks.join(" "));
+    }
+    line.push(')');
     let limit = match target.rules.concurrency {
         Concurrency::Unlimited => String::new(),
         Concurrency::Fixed(max) => format!(", at most {max} calls at a time"),
@@ -100,6 +119,15 @@ fn target_line(target: &Target) -> String {
     if let Some(window) = facts.context_window {
         // Writing to a string cannot fail.
         let _ = write!(line, ", {window} tokens of context");
+    }
+    if target.system.is_some() {
+        line.push_str(", its own system prompt");
+    }
+    match target.parameters.len() {
+        0 => {}
+        1 => line.push_str(", 1 parameter changed"),
+        // Writing to a string cannot fail.
+        more => drop(write!(line, ", {more} parameters changed")),
     }
     line.push('\n');
     line
@@ -134,9 +162,11 @@ mod tests {
     #[test]
     fn every_route_and_class_has_a_row() {
         let text = "[providers.a]\ndialect = \"openai\"\nbase_url = \"http://127.0.0.1:1\"\n\
+                    quirks = [\"no-strict\", \"max-tokens\"]\n\
                     [routes.one]\ntargets = [{ provider = \"a\", model = \"m\" }]\n\
-                    [routes.two]\ntargets = [{ provider = \"a\", model = \"n\", \
-                    max_concurrency = 3 }]\n";
+                    [routes.two]\ntranslation = \"strict\"\n\
+                    targets = [{ provider = \"a\", model = \"n\", max_concurrency = 3, \
+                    system = \"Be brief.\", parameters = { remove = [\"seed\"] } }]\n";
         let config = crate::config::parse(text, Path::new("backstay.toml"), &|_| None).unwrap();
         let report = report(&config, &|route, class| Fate {
             counts: format!("{}:{}", route.name, class.label()),
@@ -149,10 +179,10 @@ mod tests {
                 assert!(report.contains(&format!("{route}:{}", class.label())), "{report}");
             }
         }
-        assert!(
-            report.contains("1 a/n weight 1 at http://127.0.0.1:1, at most 3 calls"),
-            "{report}"
-        );
+        let target = "1 a/n weight 1 at http://127.0.0.1:1 (openai, quirks max-tokens no-strict), \
+                      at most 3 calls at a time, its own system prompt, 1 parameter changed\n";
+        assert!(report.contains(target), "{report}");
+        assert!(report.contains("; translation: strict\n"), "{report}");
         assert!(report.starts_with("backstay.toml is good: listens on 127.0.0.1:8080"), "{report}");
     }
 }

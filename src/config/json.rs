@@ -1,16 +1,23 @@
-//! A TOML table as JSON text, for a policy's settings.
+//! TOML values as JSON text, for a policy's settings and a target's parameters.
 
 use toml::de::DeValue;
 
 use super::values::{Fault, integer, quoted, wrong_type};
 
+/// Settings are copied into every question to a policy, parameters into every
+/// request.
+const LONGEST: usize = 64 * 1024;
+
 /// A table as JSON text.
 pub(super) fn json_table(value: &DeValue<'_>) -> Result<String, Fault> {
-    /// Settings are copied into every question to a policy.
-    const LONGEST: usize = 64 * 1024;
     if !value.is_table() {
         return Err(wrong_type(value, "a table", "{ prefer = \"cheap\" }"));
     }
+    json_text(value)
+}
+
+/// Any value as JSON text.
+pub(super) fn json_text(value: &DeValue<'_>) -> Result<String, Fault> {
     let text = json(value)?.to_string();
     if text.len() > LONGEST {
         return Err(Fault::new("is too long", "at most 64 KiB as JSON"));

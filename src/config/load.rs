@@ -13,7 +13,7 @@ use super::reader::{Environment, Reader, Table};
 use super::secrets::read_at_most;
 use super::source::Source;
 
-use super::{routes, rules, sections};
+use super::{providers, routes, rules, sections};
 
 /// No configuration is this long; what is, is another file.
 const LARGEST_FILE: usize = 4 * 1024 * 1024;
@@ -45,8 +45,8 @@ fn resolve(root: &Table<'_>, path: &Path) -> Result<Config, Problems> {
     let admin = sections::admin(&admin_table);
     let policies = sections::policies(&root.section("policies"));
     let defaults = rules::defaults(&root.section("rules"));
-    let providers = sections::providers(root, &defaults);
-    let routes = routes::routes(root, &defaults, &providers);
+    let declared = providers::providers(root, &defaults);
+    let routes = routes::routes(root, &defaults, &declared);
     let clients = sections::clients(root);
     root.finish();
     check_server_exposure(&server_table, &server, &clients, root.has("clients"));
@@ -60,7 +60,7 @@ fn resolve(root: &Table<'_>, path: &Path) -> Result<Config, Problems> {
         server,
         admin,
         policies,
-        providers: sections::usable(providers),
+        providers: providers::usable(declared),
         routes,
         clients,
         warnings,

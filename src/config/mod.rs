@@ -7,15 +7,18 @@
 //! is the policy library's knowledge.
 //!
 //! Reading order: [`model`] (what comes out), `load` (the walk), `sections`,
-//! `rules`, `routes` (one table each), `secrets`, `values`, `address`, `json` (what
-//! single values mean), `reader` (the spanned tree), `source` and [`problem`] (messages).
+//! `rules`, `providers`, `routes`, `parameters` (one table each), `secrets`,
+//! `values`, `address`, `json` (what single values mean), `reader` (the spanned
+//! tree), `source` and [`problem`] (messages).
 
 mod address;
 pub mod check;
 mod json;
 mod load;
 pub mod model;
+mod parameters;
 pub mod problem;
+mod providers;
 mod reader;
 mod routes;
 mod rules;

@@ -10,6 +10,7 @@ use super::problem::Problem;
 use crate::dialect::hub::Strictness;
 use crate::dialect::{Abilities, Quirks, Site};
 use crate::failover::call::TargetFacts;
+use crate::failover::consult::Edit;
 use crate::failover::rules::{CallRules, TargetRules};
 use crate::secret::Secret;
 
@@ -117,12 +118,22 @@ impl Default for PolicyLimits {
 #[derive(Clone, Debug)]
 pub struct Provider {
     pub name: String,
+    /// Its dialect and its URLs; http or https.
     pub site: Site,
+    /// How it deviates from its dialect, as written or as known of its host.
     pub quirks: Quirks,
     pub api_key: Option<Secret>,
     pub connect_timeout: Duration,
     /// Sent with every request: names in lower case, values that may be keys.
     pub headers: Vec<(String, Secret)>,
+}
+
+impl Provider {
+    /// http or https, without a slash at its end.
+    #[must_use]
+    pub fn base_url(&self) -> &str {
+        &self.site.base_url
+    }
 }
 
 /// `[routes."MODEL"]`: what a model name leads to.
@@ -133,9 +144,10 @@ pub struct Route {
     /// The policy's name; whether it exists, the policy library knows.
     pub policy: String,
     pub rules: CallRules,
+    /// What is done about parts of a request that a target cannot express.
+    pub strictness: Strictness,
     /// The `policy_settings` table as JSON; `{}` if there is none.
     pub settings: String,
-    pub strictness: Strictness,
     /// In the order of the file. Never empty.
     pub targets: Vec<Target>,
 }
@@ -145,11 +157,16 @@ pub struct Route {
 pub struct Target {
     pub facts: Arc<TargetFacts>,
     pub provider: Arc<Provider>,
-    pub abilities: Arc<Abilities>,
-    pub system: Option<Arc<str>>,
-    pub parameters: Arc<[(String, Option<String>)]>,
     /// The same in every route that names the target.
     pub rules: TargetRules,
+    /// What the model can do, from the catalog or by its name.
+    pub abilities: Arc<Abilities>,
+    /// A template for the system prompt; `{{system}}` in it is the client's own.
+    /// Without that, it replaces the client's.
+    pub system: Option<Arc<str>>,
+    /// Changes to the request as the target's dialect writes it, one after the
+    /// other. A value on the way to one that is set may be missing.
+    pub parameters: Arc<[Edit]>,
 }
 
 /// `[clients.NAME]`: who may call.

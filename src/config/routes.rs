@@ -5,12 +5,19 @@ use std::sync::Arc;
 
 use super::json::json_table;
 use super::model::{Route, Target};
+use super::parameters::parameters;
+use super::providers::Declared;
 use super::reader::{Found, Table, suggestion};
 use super::rules::{self, Defaults};
-use super::sections::{Declared, check_name};
+use super::sections::check_name;
 use super::source::Span;
-use super::values::{any_name, count, features, flag, name, plain_name, price, quoted, text};
-use crate::failover::call::{Features, TargetFacts};
+use super::values::{
+    any_name, count, features, flag, name, plain_name, price, quoted, strictness, text,
+};
+use crate::dialect::catalog;
+use crate::dialect::hub::Strictness;
+use crate::dialect::{Dialect, ProviderDialect};
+use crate::failover::call::TargetFacts;
 use crate::failover::rules::Concurrency;
 
 /// Candidates are copied into every question to a policy.
@@ -33,8 +40,8 @@ pub(super) fn routes(
             name: name.value.to_owned(),
             policy: table.or("policy", "default".to_owned(), |value| plain_name(text(value)?)),
             rules: rules::of_route(&table, defaults),
+            strictness: table.or("translation", Strictness::default(), strictness),
             settings: table.or("policy_settings", "{}".to_owned(), json_table),
-            strictness: crate::dialect::hub::Strictness::Normal,
             targets: targets(&table, providers, &mut limits),
         };
         table.finish();
@@ -92,12 +99,17 @@ fn target(
     let provider = table.required("provider", "\"NAME\"", text);
     let model = table.required("model", "\"NAME\"", name);
     // Read to the end whatever is missing: every problem is to be reported.
+    let named = provider.as_ref().and_then(|named| providers.get(named.value));
+    let dialect = dialect_of(named);
     let facts = facts(
         table,
         provider.as_ref().map_or("", |found| found.value),
         model.as_ref().map_or("", |found| found.value.as_str()),
+        dialect,
     );
     let concurrency = concurrency(table);
+    let system = table.get("system", text).map(|found| found.value.into());
+    let parameters = table.table("parameters").map(|table| parameters(&table));
     table.finish();
     model.as_ref()?;
     let declared = declared(table, providers, &provider?)?;
@@ -105,28 +117,43 @@ fn target(
     let mut rules = declared.rules.clone();
     rules.concurrency = concurrency;
     Some(Target {
+        abilities: Arc::new(catalog::abilities(dialect, &facts.model)),
         facts: Arc::new(facts),
         provider: Arc::clone(declared.provider.as_ref()?),
-        abilities: Arc::new(crate::dialect::Abilities::unknown()),
-        system: None,
-        parameters: Arc::new([]),
         rules,
+        system,
+        parameters: parameters.unwrap_or_default().into(),
     })
 }
 
-fn facts(table: &Table<'_>, provider: &str, model: &str) -> TargetFacts {
+/// The wire format a provider's models are known by.
+fn dialect_of(provider: Option<&Declared>) -> Dialect {
+    let provider = provider.and_then(|declared| declared.provider.as_ref());
+    match provider.map(|provider| provider.site.dialect) {
+        None | Some(ProviderDialect::OpenAi | ProviderDialect::Azure) => Dialect::OpenAi,
+        Some(ProviderDialect::Responses) => Dialect::Responses,
+        Some(ProviderDialect::Anthropic) => Dialect::Anthropic,
+        Some(ProviderDialect::Gemini) => Dialect::Gemini,
+    }
+}
+
+/// What is written of a target, and for the rest what the catalog knows.
+fn facts(table: &Table<'_>, provider: &str, model: &str, dialect: Dialect) -> TargetFacts {
+    let known = catalog::find(model);
+    let written = |key| table.get(key, price).map(|found| found.value);
     TargetFacts {
         target: format!("{provider}/{model}"),
         provider: provider.to_owned(),
         model: model.to_owned(),
         priority: table.or("priority", 1, |value| count(value, 1..=1_000)),
         weight: table.or("weight", 1, |value| count(value, 0..=1_000_000)),
-        offers: table.or("features", Features::ALL.without(Features::PREFILL), features),
+        offers: table.or("features", catalog::offers(dialect, model), features),
         context_window: table
             .get("context_window", |value| count(value, 1..=u32::MAX))
-            .map(|found| found.value),
-        input_price: table.get("input_price", price).map(|found| found.value),
-        output_price: table.get("output_price", price).map(|found| found.value),
+            .map(|found| found.value)
+            .or(known.and_then(|entry| entry.context_window)),
+        input_price: written("input_price").or(known.and_then(|entry| entry.input_price)),
+        output_price: written("output_price").or(known.and_then(|entry| entry.output_price)),
     }
 }
 

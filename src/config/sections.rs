@@ -1,21 +1,15 @@
-//! `[server]`, `[admin]`, `[policies]`, `[providers.NAME]`, `[clients.NAME]`:
-//! each table's keys, defaults and bounds.
+//! `[server]`, `[admin]`, `[policies]`, `[clients.NAME]`: each table's keys,
+//! defaults and bounds.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::address::{BaseUrl, base_url, header_name, header_names, listen, listen_or_off};
-use super::model::{Admin, Client, Policies, PolicyLimits, Provider, Server};
+use super::address::{header_names, listen, listen_or_off};
+use super::model::{Admin, Client, Policies, PolicyLimits, Server};
 use super::reader::{Found, Table};
-use super::rules::{self, Defaults};
 use super::secrets::secret;
 use super::values::{
-    any_name, count, dialect, duration, duration_or_zero, duration_within, path, plain_name,
-    quoted, show_size, show_time, size, text,
+    any_name, count, duration, duration_or_zero, duration_within, path, show_size, show_time, size,
 };
-use crate::failover::rules::TargetRules;
-use crate::secret::Secret;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -89,107 +83,6 @@ fn policy_limits(table: &Table<'_>) -> PolicyLimits {
         }
     }
     limits
-}
-
-/// A provider's name and rules, and the provider itself unless it was refused.
-pub(super) struct Declared {
-    pub provider: Option<Arc<Provider>>,
-    pub rules: TargetRules,
-}
-
-pub(super) fn providers(root: &Table<'_>, defaults: &Defaults) -> BTreeMap<String, Declared> {
-    let mut providers = BTreeMap::new();
-    for (name, table) in root.named_tables("providers") {
-        // A target is `provider/model`: the name must not hold a slash.
-        check_name(&table, &name, plain_name);
-        let provider = provider(&table, name.value, defaults).map(Arc::new);
-        let rules = rules::of_provider(&table, defaults);
-        table.finish();
-        providers.insert(name.value.to_owned(), Declared { provider, rules });
-    }
-    providers
-}
-
-/// The providers that were not refused, without their rules.
-pub(super) fn usable(declared: BTreeMap<String, Declared>) -> BTreeMap<String, Arc<Provider>> {
-    declared.into_iter().filter_map(|(name, one)| Some((name, one.provider?))).collect()
-}
-
-fn provider(table: &Table<'_>, name: &str, defaults: &Defaults) -> Option<Provider> {
-    let dialect = table.required("dialect", "\"openai\"", dialect);
-    let base_url = table.required("base_url", "\"https://api.openai.com/v1\"", base_url);
-    let api_key = secret(table, "api_key");
-    let connect_timeout = table.or("connect_timeout", defaults.connect_timeout, duration);
-    let headers = table.table("headers").map(|headers| extra_headers(&headers));
-    if let Some(base_url) = &base_url {
-        warn_of_key(table, base_url);
-    }
-    Some(Provider {
-        name: name.to_owned(),
-        site: crate::dialect::Site {
-            dialect: dialect?.value,
-            base_url: base_url?.value.url,
-            api_version: None,
-            responses: false,
-        },
-        quirks: crate::dialect::Quirks::NONE,
-        api_key,
-        connect_timeout,
-        headers: headers.unwrap_or_default(),
-    })
-}
-
-fn warn_of_key(table: &Table<'_>, base_url: &Found<BaseUrl>) {
-    let BaseUrl { loopback, encrypted, .. } = base_url.value;
-    if loopback {
-        return;
-    }
-    let span = base_url.span.clone();
-    let keyed = table.has("api_key");
-    if !keyed && !table.has("headers") {
-        let message = format!("{} calls another machine without a key", table.label());
-        table.reader.warning(span, message, "add `api_key = { env = \"…\" }` if it wants one");
-    } else if keyed && !encrypted {
-        let message = format!("{} sends its key unencrypted", table.label());
-        table.reader.warning(span, message, "use https");
-    }
-}
-
-/// Headers the gateway sets itself, or that belong to one connection.
-const OWN_HEADERS: [&str; 10] = [
-    "host",
-    "content-length",
-    "content-type",
-    "transfer-encoding",
-    "connection",
-    "te",
-    "trailer",
-    "upgrade",
-    "expect",
-    "accept-encoding",
-];
-
-fn extra_headers(table: &Table<'_>) -> Vec<(String, Secret)> {
-    let mut headers = Vec::new();
-    for (written, value) in table.entries() {
-        let error = |span, message: &str, remedy: &str| {
-            let name = quoted('`', written.value);
-            table.reader.error(span, format!("{name} {message}"), remedy);
-        };
-        let sendable = |text: &&str| http::HeaderValue::from_str(text).is_ok();
-        match (header_name(written.value), text(value.get_ref())) {
-            (Err(fault), _) => error(written.span.clone(), &fault.message, &fault.remedy),
-            (Ok(name), _) if OWN_HEADERS.contains(&name.as_str()) => {
-                error(written.span.clone(), "is set by the gateway", "remove it");
-            }
-            (Ok(_), Err(fault)) => error(value.span(), &fault.message, &fault.remedy),
-            (Ok(name), Ok(text)) if sendable(&text) => headers.push((name, Secret::new(text))),
-            (Ok(_), Ok(_)) => {
-                error(value.span(), "has a value no header can carry", "visible characters only");
-            }
-        }
-    }
-    headers
 }
 
 pub(super) fn clients(root: &Table<'_>) -> Vec<Client> {

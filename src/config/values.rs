@@ -9,7 +9,8 @@ use bytesize::ByteSize;
 use toml::de::{DeInteger, DeValue};
 
 use super::reader::suggestion;
-use crate::dialect::ProviderDialect;
+use crate::dialect::hub::Strictness;
+use crate::dialect::{ProviderDialect, Quirks};
 use crate::failover::call::Features;
 use crate::failover::rules::{Hold, Rescue};
 
@@ -236,6 +237,24 @@ pub(super) fn dialect(value: &DeValue<'_>) -> Result<ProviderDialect, Fault> {
     one_of(value, &ProviderDialect::ALL)
 }
 
+pub(super) fn strictness(value: &DeValue<'_>) -> Result<Strictness, Fault> {
+    one_of(value, &Strictness::NAMES)
+}
+
+/// Azure's `api-version`: a date, and perhaps `-preview`.
+pub(super) fn api_version(value: &DeValue<'_>) -> Result<String, Fault> {
+    let example = || wrong_type(value, "an API version", "\"2024-10-21\"");
+    let written = value.as_str().ok_or_else(example)?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+    if (1..=64).contains(&written.len()) && written.chars().all(plain) {
+        return Ok(written.to_owned());
+    }
+    Err(Fault::new(
+        format!("is no API version: {}", quoted('"', written)),
+        "for example `\"2024-10-21\"`",
+    ))
+}
+
 pub(super) fn rescue(value: &DeValue<'_>) -> Result<Rescue, Fault> {
     one_of(value, &[("continue", Rescue::Continue), ("error", Rescue::Error)])
 }
@@ -261,16 +280,31 @@ pub(super) fn hold(value: &DeValue<'_>) -> Result<Hold, Fault> {
 
 /// A set of features by their names.
 pub(super) fn features(value: &DeValue<'_>) -> Result<Features, Fault> {
-    let example = || wrong_type(value, "a list of features", "[\"tools\", \"vision\"]");
-    let mut set = Features::NONE;
-    for item in value.as_array().ok_or_else(example)? {
+    let known = set_of(value, &Features::NAMES, ("feature", "[\"tools\", \"vision\"]"))?;
+    Ok(known.into_iter().fold(Features::NONE, |set, feature| set | feature))
+}
+
+/// A set of deviations by their names.
+pub(super) fn quirks(value: &DeValue<'_>) -> Result<Quirks, Fault> {
+    let known = set_of(value, &Quirks::NAMES, ("quirk", "[\"max-tokens\"]"))?;
+    Ok(known.into_iter().fold(Quirks::NONE, Quirks::with))
+}
+
+/// A list of words out of a closed set.
+fn set_of<T: Copy>(
+    value: &DeValue<'_>,
+    words: &[(&'static str, T)],
+    (what, example): (&str, &str),
+) -> Result<Vec<T>, Fault> {
+    let example = || wrong_type(value, &format!("a list of {what}s"), example);
+    let one = |item: &toml::Spanned<DeValue<'_>>| {
         let written = item.get_ref().as_str().ok_or_else(example)?;
-        let Some((_, feature)) = Features::NAMES.iter().find(|(name, _)| *name == written) else {
-            let names = Features::NAMES.map(|(name, _)| name);
-            let message = format!("names an unknown feature: {}", quoted('"', written));
-            return Err(Fault::new(message, suggestion(written, &names)));
-        };
-        set = set | *feature;
-    }
-    Ok(set)
+        let known = words.iter().find(|(name, _)| *name == written);
+        known.map(|(_, meaning)| *meaning).ok_or_else(|| {
+            let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
+            let message = format!("names an unknown {what}: {}", quoted('"', written));
+            Fault::new(message, suggestion(written, &names))
+        })
+    };
+    value.as_array().ok_or_else(example)?.iter().map(one).collect()
 }

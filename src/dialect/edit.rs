@@ -32,12 +32,11 @@ pub fn edit(body: &[u8], edits: &[Edit]) -> Result<Bytes, EditError> {
     Ok(body)
 }
 
-/// The body after an operator's settings, each a pointer and a JSON value or
-/// `None` to remove. Objects on the way are made; a removal of what is not there
-/// and a way that leads nowhere change nothing.
+/// The body after an operator's settings. Objects on the way are made; a removal
+/// of what is not there and a way that leads nowhere change nothing.
 #[must_use]
-pub fn set_all(mut body: Bytes, settings: &[(String, Option<String>)]) -> Bytes {
-    for (pointer, value) in settings {
+pub fn set_all(mut body: Bytes, settings: &[Edit]) -> Bytes {
+    for Edit { pointer, value } in settings {
         if let Some(patch) = place_for(&body, pointer, value.as_deref()) {
             body = json::patch(&body, vec![patch]);
         }
@@ -299,7 +298,7 @@ mod tests {
     #[test]
     fn settings_make_their_way() {
         let check = |body: &str, pointer: &str, value: Option<&str>, expected: &str| {
-            let settings = [(pointer.to_owned(), value.map(str::to_owned))];
+            let settings = [Edit { pointer: pointer.to_owned(), value: value.map(str::to_owned) }];
             let seen = set_all(Bytes::from(body.to_owned()), &settings);
             assert_eq!(std::str::from_utf8(&seen), Ok(expected), "{body} {pointer}");
         };

@@ -10,9 +10,10 @@ use subtle::ConstantTimeEq;
 
 use super::targets::Targets;
 use crate::config::{self, Config};
-use crate::dialect::Abilities;
 use crate::dialect::hub::Strictness;
-use crate::failover::{Candidate, Route};
+use crate::dialect::Abilities;
+use crate::failover::consult::Edit;
+use crate::failover::{Candidate, Features, Route};
 use crate::upstream::{Endpoint, EndpointError};
 
 /// See the module.
@@ -46,8 +47,8 @@ pub struct LiveTarget {
     pub abilities: Arc<Abilities>,
     /// The template of its system prompt.
     pub system: Option<Arc<str>>,
-    /// What is set (JSON) or removed in its requests, by pointer.
-    pub parameters: Arc<[(String, Option<String>)]>,
+    /// What is set or removed in its requests.
+    pub parameters: Arc<[Edit]>,
 }
 
 impl Generation {
@@ -114,7 +115,7 @@ fn live(
         let endpoint = endpoints.get(&target.provider.name)?;
         Some(LiveTarget {
             endpoint: Arc::new(endpoint.of_model(&target.facts.model)),
-            abilities: Arc::clone(&target.abilities),
+            abilities: abilities(target),
             system: target.system.clone(),
             parameters: Arc::clone(&target.parameters),
         })
@@ -127,6 +128,15 @@ fn live(
         strictness: route.strictness,
         targets: live.collect(),
     }
+}
+
+/// The catalog's word, but for what the operator says of prefill.
+fn abilities(target: &config::Target) -> Arc<Abilities> {
+    let prefill = target.facts.offers.contains(Features::PREFILL);
+    if target.abilities.prefill == prefill {
+        return Arc::clone(&target.abilities);
+    }
+    Arc::new(Abilities { prefill, ..(*target.abilities).clone() })
 }
 
 /// A configuration that reads well but cannot be set up.

@@ -47,7 +47,7 @@ impl Targets {
         let secret = provider.api_key.as_ref().map_or("", |key| key.expose());
         let credential_key = CredentialKey {
             provider: provider.name.clone(),
-            base_url: provider.site.base_url.clone(),
+            base_url: provider.base_url().to_owned(),
             secret: Sha256::digest(secret).into(),
         };
         let key = TargetKey { credential: credential_key.clone(), model: model.to_owned() };

@@ -297,7 +297,7 @@ fn what_is_written_is_what_is_meant() {
     assert_eq!(config.policies.directory, Path::new("/etc/backstay/wasm"));
     assert!(config.clients[0].key.matches(b"web-key"), "a key is trimmed");
     let provider = &config.providers["a"];
-    assert_eq!(provider.site.base_url, "https://a.example/v1");
+    assert_eq!(provider.base_url(), "https://a.example/v1");
     assert_eq!(provider.connect_timeout, Duration::from_secs(1));
     assert_eq!(provider.headers[0].0, "x-org");
     assert_eq!(provider.headers[0].1.expose(), "me");
