@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod fake;
 mod init;
+mod ollama;
 mod serve;
 
 use std::io::Write as _;
@@ -14,6 +15,9 @@ use clap::{Parser, Subcommand};
 
 use crate::config::environment;
 use crate::telemetry::{self, LogFormat};
+
+/// Where the configuration is, unless the arguments say otherwise.
+const USUAL_FILE: &str = "backstay.toml";
 
 /// Exit code for bad arguments and bad configurations.
 const MISUSED: u8 = 2;
@@ -36,7 +40,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Serve calls as backstay.toml says.
+    /// Serve calls as backstay.toml says; without one, with the providers whose
+    /// keys are in the environment.
     Serve(serve::Serve),
     /// Read the configuration, report every problem, and say what would happen.
     Check(check::Check),
@@ -59,7 +64,7 @@ struct ConfigFile {
         long,
         short,
         value_name = "FILE",
-        default_value = "backstay.toml",
+        default_value = USUAL_FILE,
         env = "BACKSTAY_CONFIG"
     )]
     config: PathBuf,

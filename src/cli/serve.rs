@@ -1,5 +1,6 @@
 //! `backstay serve`: the gateway, until a signal ends it.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
-use super::{ConfigFile, MISUSED, complain, environment};
+use super::{ConfigFile, MISUSED, complain, environment, ollama, say};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::gateway::{self, Shared};
@@ -22,14 +23,10 @@ pub struct Serve {
 }
 
 pub fn run(serve: &Serve) -> ExitCode {
-    let path = &serve.file.config;
-    let config = match config::load(path, &environment) {
+    let config = match load(&serve.file.config) {
         Ok(config) => config,
-        Err(problems) => {
-            complain(&problems);
-            if !path.exists() {
-                complain(&"write one with: backstay init");
-            }
+        Err(problem) => {
+            complain(&problem);
             return ExitCode::from(MISUSED);
         }
     };
@@ -50,6 +47,21 @@ pub fn run(serve: &Serve) -> ExitCode {
     }
 }
 
+/// The configuration in the file; without the usual file, the one that the keys
+/// in the environment make.
+fn load(path: &Path) -> Result<Config, String> {
+    if path == Path::new(super::USUAL_FILE) && !path.exists() {
+        let (config, set_up) = config::from_environment(&environment, ollama::find().as_ref())
+            .map_err(|problem| problem.to_string())?;
+        say(&format!("there is no {}: set up from the environment\n{set_up}", path.display()));
+        return Ok(config);
+    }
+    config::load(path, &environment).map_err(|problems| {
+        let missing = if path.exists() { "" } else { "\nwrite one with: backstay init" };
+        format!("{problems}{missing}")
+    })
+}
+
 async fn serve_until_told(config: Config) -> Result<ExitCode, String> {
     let listener = listen("server", &config.server.listen).await?;
     let admin_listener = match &config.admin {
@@ -58,8 +70,9 @@ async fn serve_until_told(config: Config) -> Result<ExitCode, String> {
     };
     let shared = start(config)?;
     let (stop, stopping) = watch::channel(false);
-    let _watch =
-        watch_config(&shared).map_err(|e| format!("cannot watch the configuration: {e}"))?;
+    let has_file = !shared.generation().config.names_by_catalog;
+    let watch = has_file.then(|| watch_config(&shared)).transpose();
+    let _watch = watch.map_err(|e| format!("cannot watch the configuration: {e}"))?;
     if let Some((listener, token)) = admin_listener {
         info!(address = %address(&listener), "admin: /status, /traces, /livez, /readyz");
         tokio::spawn(admin::serve(Arc::clone(&shared), listener, token, stopping.clone()));

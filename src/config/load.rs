@@ -63,6 +63,7 @@ fn resolve(root: &Table<'_>, path: &Path) -> Result<Config, Problems> {
         providers: providers::usable(declared),
         routes,
         clients,
+        names_by_catalog: false,
         warnings,
         source: path.to_owned(),
         digest: hex(&Sha256::digest(reader.source.text)),

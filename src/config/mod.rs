@@ -2,7 +2,8 @@
 //! with its place and its remedy.
 //!
 //! Owns the file's shape, its defaults and its messages; the watch that reads
-//! it again when it changes; and the text of `backstay check`. Must not know
+//! it again when it changes; the one that is set up without a file ([`zero`]);
+//! and the text of `backstay check`. Must not know
 //! running state, sockets or wasmtime: whether a policy of a given name exists
 //! is the policy library's knowledge.
 //!
@@ -27,6 +28,7 @@ mod sections;
 mod source;
 mod values;
 pub mod watch;
+pub mod zero;
 
 use std::ffi::OsString;
 
@@ -35,6 +37,9 @@ pub use model::{Admin, Client, Config, Policies, PolicyLimits, Provider, Route, 
 pub use problem::{Problem, Problems, Severity};
 pub use reader::Environment;
 pub use watch::{Watch, watch};
+pub use zero::found::{Found, Ollama, ollama_url};
+pub use zero::setup::SetUp;
+pub use zero::{NoSetUp, from_environment, generated};
 
 /// What `backstay init` writes: a configuration that explains itself.
 pub const EXAMPLE: &str = include_str!("example.toml");

@@ -27,6 +27,9 @@ pub struct Config {
     pub routes: BTreeMap<String, Arc<Route>>,
     /// Empty: calls need no key, and only this machine can make them.
     pub clients: Vec<Client>,
+    /// A model without a route is looked for under the name the catalog has for
+    /// it: dates and prefixes are looked through. So without a file only.
+    pub names_by_catalog: bool,
     /// What is used as written but looks wrong.
     pub warnings: Vec<Problem>,
     /// The file this was read from.

@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq;
 use super::targets::Targets;
 use crate::config::{self, Config};
 use crate::dialect::hub::Strictness;
-use crate::dialect::Abilities;
+use crate::dialect::{Abilities, catalog};
 use crate::failover::consult::Edit;
 use crate::failover::{Candidate, Features, Route};
 use crate::upstream::{Endpoint, EndpointError};
@@ -72,6 +72,15 @@ impl Generation {
             .collect();
         let clients = ClientKeys::new(&config.clients);
         Ok(Self { number, config, routes, clients })
+    }
+
+    /// The route for the model that a client asks for.
+    #[must_use]
+    pub fn route(&self, model: &str) -> Option<&Arc<LiveRoute>> {
+        self.routes.get(model).or_else(|| {
+            let known = catalog::find(model).filter(|_| self.config.names_by_catalog)?;
+            self.routes.get(&known.name)
+        })
     }
 
     /// Whether a route names this policy.

@@ -108,7 +108,7 @@ async fn handle(
             Ok(reply::json(StatusCode::OK, dialect.models_list(&names, created), &stamp()))
         }
         Door::Model(dialect, name) => {
-            if !generation.routes.contains_key(&name) {
+            if generation.route(&name).is_none() {
                 return Err(no_route(&name));
             }
             let model = dialect.model(&name, created);
@@ -191,8 +191,7 @@ async fn complete(
     let body = read_body(body, server.max_body, server.body_timeout).await?;
     let Ask { dialect, task, address, tenant } = ask;
     let peek = dialect.peek(task, &body, &address)?;
-    let route =
-        generation.routes.get(&*peek.model).cloned().ok_or_else(|| no_route(&peek.model))?;
+    let route = generation.route(&peek.model).cloned().ok_or_else(|| no_route(&peek.model))?;
     let headers = head.headers;
     let inquiry = Inquiry { dialect, task, address, headers, body, peek, tenant };
     if let Some(estimate) = own_count(&inquiry, &route) {

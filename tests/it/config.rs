@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use backstay::config::{self, Config, Problems};
+use backstay::dialect::hub::Strictness;
+use backstay::dialect::{ProviderDialect, Quirks};
 use backstay::failover::call::Features;
 use backstay::failover::rules::{CallRules, Concurrency, Hold, Rescue, TargetRules};
 use proptest::prelude::*;
@@ -58,6 +60,32 @@ fn messages_are_as_in_the_golden_files() {
     assert!(failures.is_empty(), "said otherwise (UPDATE_GOLDEN=1):\n{}", failures.join("\n"));
 }
 
+/// The providers and the target that the example only shows.
+#[test]
+fn what_the_example_shows_is_accepted() {
+    let shown: String = config::EXAMPLE
+        .lines()
+        .flat_map(|line| {
+            let shown = line.trim_start().strip_prefix("#   ");
+            [shown.filter(|rest| !rest.starts_with(' ')).unwrap_or(line), "\n"]
+        })
+        .collect();
+    let shown = shown.replace("#     ", "    ");
+    let keys = |_: &str| Some(OsString::from("a-key"));
+    let config = config::parse(&shown, Path::new("backstay.toml"), &keys).unwrap();
+    assert_eq!(config.warnings, []);
+    let mut dialects: Vec<_> =
+        config.providers.values().map(|provider| provider.site.dialect.label()).collect();
+    dialects.sort_unstable();
+    dialects.dedup();
+    assert_eq!(dialects.len(), ProviderDialect::ALL.len(), "{dialects:?}");
+    for (quirk, _) in Quirks::NAMES {
+        assert!(shown.contains(quirk), "{quirk} is not explained");
+    }
+    let target = config.routes["gpt-5"].targets.last().unwrap();
+    assert_eq!((target.facts.provider.as_str(), target.parameters.len()), ("gemini", 2));
+}
+
 #[test]
 fn the_example_is_good_as_it_is() {
     let config = parse(config::EXAMPLE).unwrap();
@@ -104,6 +132,38 @@ fn every_setting_the_example_comments_out_is_its_default() {
         )
     };
     assert_eq!(relevant(&plain), relevant(&full));
+}
+
+/// The keys of a developer's machine, and what is made of them.
+#[test]
+fn what_is_set_up_without_a_configuration_is_as_in_the_golden_files() {
+    #[expect(clippy::disallowed_methods, reason = "a switch of the test run itself")]
+    let update = std::env::var("UPDATE_GOLDEN").is_ok_and(|value| value == "1");
+    let variables = |name: &str| match name {
+        "OPENAI_API_KEY" | "ANTHROPIC_API_KEY" | "AZURE_OPENAI_API_KEY" => Some("sk-0123".into()),
+        "GROQ_API_KEY" => Some(OsString::new()),
+        "ANTHROPIC_BASE_URL" => Some("http://127.0.0.1:9000".into()),
+        "AZURE_OPENAI_ENDPOINT" => Some("https://me.openai.azure.com/".into()),
+        "OPENAI_API_VERSION" => Some("2024-10-21".into()),
+        "AZURE_OPENAI_DEPLOYMENTS" => Some("gpt-5, my-chat".into()),
+        _ => None,
+    };
+    let ollama = config::Ollama { models: vec!["gpt-oss:20b".to_owned()] };
+    let (config, set_up) = config::from_environment(&variables, Some(&ollama)).unwrap();
+    assert_eq!(config.warnings, []);
+    let nothing = config::from_environment(&|_| None, None).unwrap_err().to_string();
+    let texts = [
+        ("said.expected", set_up.to_string()),
+        ("written.expected", set_up.text),
+        ("nothing.expected", nothing),
+    ];
+    for (name, text) in texts {
+        let expected = golden("zero").join(name);
+        if update {
+            fs::write(&expected, &text).unwrap();
+        }
+        assert_eq!(text, fs::read_to_string(&expected).unwrap_or_default(), "{name}");
+    }
 }
 
 const PROVIDERS: &str = r#"
@@ -215,6 +275,24 @@ fn values_of_providers_routes_and_clients_are_taken_or_refused_with_a_reason() {
     check("providers.openai", "headers = { host = \"a\" }", "is set by the gateway");
     check("providers.openai", "headers = { x = 1 }", "must be a string");
     check("providers.openai", "headers = { x = \"a\\nb\" }", "no header can carry");
+    check("providers.openai", "responses = false", "");
+    check("providers.openai", "quirks = []", "");
+    check("providers.openai", "quirks = [\"max-tokens\", \"no-strict\"]", "");
+    check("providers.openai", "quirks = \"max-tokens\"", "must be a list of quirks");
+    check("providers.openai", "quirks = [\"max_tokens\"]", "did you mean `max-tokens`?");
+    check("providers.openai", "api_version = \"2024-10-21\"", "only dialect \"azure\" has it");
+    check("routes.r", "translation = \"strict\"", "");
+    check("routes.r", "translation = true", "must be a string");
+    check("target", "system = \"Be brief. {{system}}\"", "");
+    check("target", "system = \"\"", "");
+    check("target", "system = 1", "must be a string");
+    check("target", "parameters = {}", "");
+    check("target", "parameters = { remove = [\"seed\", \"a/b\"] }", "");
+    check("target", "parameters = { set = { \"a/b\" = [1] } }", "");
+    check("target", "parameters = { set = [] }", "must be a table");
+    check("target", "parameters = { set = { stream = true } }", "the client decides");
+    check("target", "parameters = { remove = [\"/model\"] }", "the target's `model`");
+    check("target", "parameters = []", "must be a table");
     check("routes.r", "policy = \"cheap-first\"", "");
     check("routes.r", "policy = \"../x\"", "is no plain name");
     check("routes.r", "rescue = \"maybe\"", "one of: \"continue\", \"error\"");
@@ -311,6 +389,70 @@ fn what_is_written_is_what_is_meant() {
     assert_eq!(rules.breaker.min_samples, 9);
     assert_eq!(rules.concurrency, Concurrency::Adaptive { max: 8 });
     assert!(!format!("{config:?}").contains("sk-0123456789"), "a key was printed");
+}
+
+#[test]
+fn what_is_written_of_dialects_and_targets_is_what_is_meant() {
+    let text = r#"
+        [providers]
+        chat = { dialect = "openai", api_key = { env = "OPENAI_API_KEY" } }
+        proxy = { dialect = "openai", base_url = "http://127.0.0.1:1/v1", quirks = ["no-store"] }
+        answers = { dialect = "openai-responses", api_key = { env = "OPENAI_API_KEY" } }
+        claude = { dialect = "anthropic", api_key = { env = "OPENAI_API_KEY" } }
+        google = { dialect = "gemini", api_key = { env = "OPENAI_API_KEY" } }
+        [providers.ms]
+        dialect = "azure"
+        base_url = "https://me.openai.azure.com"
+        api_key = { env = "OPENAI_API_KEY" }
+        api_version = "2024-10-21"
+        responses = true
+        [routes.r]
+        translation = "lenient"
+        [[routes.r.targets]]
+        provider = "claude"
+        model = "claude-sonnet-4-5-20250929"
+        system = "Be brief. {{system}}"
+        parameters = { set = { temperature = 0.2, "generationConfig/topK" = 3 }, remove = ["seed"] }
+        [[routes.r.targets]]
+        provider = "ms"
+        model = "claude-sonnet-4-5"
+        context_window = 5
+        output_price = 1
+        features = []
+    "#;
+    let config = parse(text).unwrap();
+    assert_eq!(config.warnings, []);
+    let site = |name: &str| {
+        let site = &config.providers[name].site;
+        (site.dialect.label(), site.base_url.as_str(), site.api_version.as_deref(), site.responses)
+    };
+    assert_eq!(site("chat"), ("openai", "https://api.openai.com/v1", None, true));
+    assert_eq!(site("proxy"), ("openai", "http://127.0.0.1:1/v1", None, false));
+    assert_eq!(config.providers["proxy"].quirks, Quirks::NO_STORE);
+    assert_eq!(site("answers"), ("openai-responses", "https://api.openai.com/v1", None, false));
+    assert_eq!(site("claude"), ("anthropic", "https://api.anthropic.com/v1", None, false));
+    let google = "https://generativelanguage.googleapis.com/v1beta";
+    assert_eq!(site("google"), ("gemini", google, None, false));
+    let azure = ("azure", "https://me.openai.azure.com", Some("2024-10-21"), true);
+    assert_eq!(site("ms"), azure);
+    let route = &config.routes["r"];
+    assert_eq!(route.strictness, Strictness::Lenient);
+    let target = &route.targets[0];
+    assert_eq!(target.system.as_deref(), Some("Be brief. {{system}}"));
+    let edits: Vec<_> = target
+        .parameters
+        .iter()
+        .map(|edit| (edit.pointer.as_str(), edit.value.as_deref()))
+        .collect();
+    let expected =
+        [("/generationConfig/topK", Some("3")), ("/temperature", Some("0.2")), ("/seed", None)];
+    assert_eq!(edits, expected);
+    assert!(target.abilities.prefill);
+    assert_eq!((target.facts.context_window, target.facts.offers), (Some(200_000), Features::ALL));
+    assert_eq!((target.facts.input_price, target.facts.output_price), (Some(3.0), Some(15.0)));
+    let stated = &route.targets[1].facts;
+    assert_eq!((stated.context_window, stated.offers), (Some(5), Features::NONE));
+    assert_eq!((stated.input_price, stated.output_price), (Some(3.0), Some(1.0)));
 }
 
 #[test]
