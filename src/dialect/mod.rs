@@ -114,6 +114,22 @@ impl Dialect {
         }
     }
 
+    /// A client's own body as a target of its dialect takes it: with the target's
+    /// model where the URL is not enough, and without what other providers left
+    /// in the conversation (wire formats §4.8).
+    #[must_use]
+    pub fn adopt(self, body: &Bytes, model: &str, abilities: &Abilities) -> Bytes {
+        match self {
+            Self::OpenAi => body.clone(),
+            Self::Responses => responses::own_reasoning(body),
+            Self::Anthropic => anthropic::own_thoughts(body),
+            Self::Gemini if abilities.call_signatures => {
+                gemini::with_signatures(&gemini::with_model(body, model))
+            }
+            Self::Gemini => gemini::with_model(body, model),
+        }
+    }
+
     /// A body with its system prompt put into a template.
     #[must_use]
     pub fn with_system(self, body: &Bytes, template: &str) -> Bytes {

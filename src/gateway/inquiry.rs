@@ -114,6 +114,7 @@ impl Inquiry {
             }
         };
         let body = edited(&body, change.edits)?.unwrap_or(body);
+        let body = self.dialect.adopt(&body, change.model, &change.target.abilities);
         let quirks = change.target.endpoint.quirks();
         if self.dialect != Dialect::OpenAi || self.task != Task::Generate || quirks.is_empty() {
             return Ok((body, Vec::new()));
@@ -178,13 +179,16 @@ impl Inquiry {
 
     /// Vectors of another dialect's provider, as the client expects them.
     #[must_use]
-    pub fn write_embeddings(&self, embeddings: &Embeddings) -> Bytes {
+    pub fn write_embeddings(&self, mut embeddings: Embeddings) -> Bytes {
+        if embeddings.model.is_empty() {
+            embeddings.model.clone_from(&self.peek.model);
+        }
         let body = utf8(&self.body);
         match self.dialect {
-            Dialect::Gemini => gemini::write_vectors(embeddings, self.task == Task::EmbedBatch),
+            Dialect::Gemini => gemini::write_vectors(&embeddings, self.task == Task::EmbedBatch),
             Dialect::OpenAi | Dialect::Responses | Dialect::Anthropic => {
                 let base64 = openai::read_embed(&body).is_ok_and(|request| request.base64);
-                openai::write_vectors(embeddings, base64)
+                openai::write_vectors(&embeddings, base64)
             }
         }
     }

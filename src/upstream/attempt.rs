@@ -91,7 +91,7 @@ impl Attempt {
     pub fn new(
         endpoint: &Arc<Endpoint>,
         expect: Expect,
-        forwarded: &HeaderMap,
+        forwarded: HeaderMap,
         body: Bytes,
     ) -> Option<Self> {
         let request = endpoint.request(expect.asked, forwarded, body)?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use reqwest::{Client, Request, Url, redirect, retry};
 
 use crate::dialect::provider::Ask;
@@ -78,8 +78,6 @@ impl Endpoint {
             let name = HeaderName::try_from(name.as_str()).map_err(|_| bad())?;
             headers.insert(name, sensitive(value).ok_or_else(bad)?);
         }
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if let Some(secret) = secret {
             let bad = || EndpointError::Header("api_key".to_owned());
             let (name, value) = site.auth_header(secret).ok_or_else(bad)?;
@@ -144,15 +142,13 @@ impl Endpoint {
     pub(super) fn request(
         &self,
         asked: Asked,
-        forwarded: &HeaderMap,
+        forwarded: HeaderMap,
         body: Bytes,
     ) -> Option<Request> {
         let mut request = Request::new(Method::POST, self.url(asked)?.clone());
-        let headers = request.headers_mut();
-        headers.reserve(self.headers.len() + forwarded.len());
-        headers.extend(forwarded.iter().map(|(name, value)| (name.clone(), value.clone())));
+        *request.headers_mut() = forwarded;
         for (name, value) in &self.headers {
-            headers.insert(name.clone(), value.clone());
+            request.headers_mut().insert(name.clone(), value.clone());
         }
         *request.body_mut() = Some(body.into());
         Some(request)

@@ -4,6 +4,7 @@
 
 mod config;
 mod contents;
+pub(super) use contents::NO_SIGNATURE;
 mod names;
 mod tools;
 

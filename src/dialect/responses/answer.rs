@@ -5,6 +5,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::error_table::TABLE;
+use super::foreign::FOREIGN_REASONING;
 use super::item::{self, CallItem, Seen, Status};
 use super::object::Object;
 use super::response::{self, Identity, State};
@@ -159,7 +160,7 @@ fn write_item(part: &Part, trace: &str, place: usize) -> Option<String> {
             let own = signature.as_ref().filter(|(by, _)| *by == Dialect::Responses);
             let encrypted = own.map(|(_, value)| &**value);
             let summary = if text.is_empty() { Vec::new() } else { vec![text.clone()] };
-            let id = item::id("rs", trace, place);
+            let id = item::id(FOREIGN_REASONING, trace, place);
             (!summary.is_empty() || encrypted.is_some())
                 .then(|| item::write_reasoning(&id, &summary, encrypted))
         }

@@ -162,13 +162,13 @@ fn an_answer_is_written() {
         "background": false, "error": null, "incomplete_details": null, "instructions": null,
         "max_output_tokens": null, "model": "route",
         "output": [
-            {"id": "rs_t-1_0", "type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}]},
+            {"id": "rs_backstay_t-1_0", "type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}]},
             {"id": "msg_t-1_1", "type": "message", "status": "completed", "role": "assistant", "content": [
                 {"type": "output_text", "annotations": [], "logprobs": [], "text": "a"},
                 {"type": "refusal", "refusal": "b"}]},
             {"id": "fc_t-1_2", "type": "function_call", "status": "completed", "arguments": "{}", "call_id": "call_f", "name": "f"},
             {"id": "ctc_t-1_3", "type": "custom_tool_call", "status": "completed", "input": "x", "call_id": "call_g", "name": "g"},
-            {"id": "rs_t-1_4", "type": "reasoning", "summary": [], "encrypted_content": "enc"},
+            {"id": "rs_backstay_t-1_4", "type": "reasoning", "summary": [], "encrypted_content": "enc"},
         ],
         "parallel_tool_calls": true, "previous_response_id": null,
         "reasoning": {"effort": null, "summary": null}, "store": false, "temperature": null,

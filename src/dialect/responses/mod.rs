@@ -9,11 +9,11 @@ mod answer;
 mod content;
 mod draft;
 mod error_table;
+mod foreign;
 mod input;
 mod item;
 mod object;
 mod passing;
-
 mod reading;
 mod reply;
 mod request;
@@ -27,6 +27,7 @@ mod writing;
 
 pub use answer::{amend_whole, read_answer, read_whole, write_answer};
 pub use error_table::TABLE as ERRORS;
+pub use foreign::own_reasoning;
 pub use reading::read_request;
 pub use reply::{error_json, models_list};
 pub use request::{continue_from, peek, with_system};

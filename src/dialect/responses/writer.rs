@@ -7,6 +7,7 @@
 //! interleaved.
 
 use super::draft::{Body, Draft, Item, Part, Reasoning, ToolCall};
+use super::foreign::FOREIGN_REASONING;
 use super::item::{self, Status};
 use super::object::Object;
 use super::passing;
@@ -288,7 +289,7 @@ impl Writer {
             }
             self.close(place, Status::Completed, out);
         }
-        self.open("rs", Body::Reasoning(Reasoning::default()), out)
+        self.open(FOREIGN_REASONING, Body::Reasoning(Reasoning::default()), out)
     }
 
     fn summarize(&mut self, place: usize, text: &str, out: &mut Vec<u8>) {

@@ -174,8 +174,8 @@ fn reasoning_text_and_calls() {
     let (kinds, last) = checked(&stream);
     assert_eq!(kinds.last().map(String::as_str), Some("completed"));
     let expected = json!([
-        {"id": "rs_t1_0", "type": "reasoning", "summary": [{"type": "summary_text", "text": "why"}]},
-        {"id": "rs_t1_1", "type": "reasoning", "summary": [{"type": "summary_text", "text": "again"}]},
+        {"id": "rs_backstay_t1_0", "type": "reasoning", "summary": [{"type": "summary_text", "text": "why"}]},
+        {"id": "rs_backstay_t1_1", "type": "reasoning", "summary": [{"type": "summary_text", "text": "again"}]},
         {"id": "msg_t1_2", "type": "message", "status": "completed", "role": "assistant", "content": [
             {"type": "output_text", "annotations": [], "logprobs": [], "text": "a"},
             {"type": "refusal", "refusal": "b"}]},

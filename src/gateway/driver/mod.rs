@@ -25,7 +25,7 @@ use super::trace::End;
 use crate::dialect::client::text_answer;
 use crate::dialect::hub::Untranslatable;
 use crate::dialect::translate::Refused;
-use crate::dialect::{AnswerText, Continuation, Head};
+use crate::dialect::{AnswerText, Continuation, Head, headers};
 use crate::failover::consult::Edit;
 use crate::failover::{
     Action, Answer, AttemptId, Call, CandidateId, Decider, Delivery, Event, Exchange, Features,
@@ -245,7 +245,7 @@ impl Driver {
         };
         let Prepared { body, headers, expect, dropped } =
             self.inquiry.prepare(&change).map_err(unsupported)?;
-        let attempt = Attempt::new(&target.endpoint, expect, &headers, body);
+        let attempt = Attempt::new(&target.endpoint, expect, headers, body);
         let attempt = attempt.ok_or_else(|| {
             let field = self.inquiry.task.label();
             unsupported(Untranslatable::new(field, "the provider has no such API").into())
@@ -332,6 +332,7 @@ impl Driver {
         let running = &mut self.attempts[id.index()];
         let Headers { forwarded, requests_left, tokens_left } = headers;
         running.headers = forwarded;
+        headers::name_request_id(&mut running.headers, self.inquiry.dialect);
         if requests_left.is_some() || tokens_left.is_some() {
             let candidate = &self.route.rules.candidates[running.candidate.index()];
             candidate.target.rate_limits(requests_left, tokens_left);
@@ -439,7 +440,7 @@ impl Driver {
                 }
                 dialect.write_answer(&answer, &self.head())
             }
-            WholeContent::Embeddings(embeddings) => self.inquiry.write_embeddings(&embeddings),
+            WholeContent::Embeddings(embeddings) => self.inquiry.write_embeddings(embeddings),
         }
     }
 
