@@ -166,6 +166,10 @@ impl CallRules {
     /// Whether a broken answer of this operation can be continued elsewhere.
     #[must_use]
     pub fn continues(&self, operation: Operation) -> bool {
-        self.rescue == Rescue::Continue && operation == Operation::Chat
+        let answers = match operation {
+            Operation::Chat | Operation::Responses => true,
+            Operation::Embeddings | Operation::Other => false,
+        };
+        self.rescue == Rescue::Continue && answers
     }
 }
