@@ -26,6 +26,9 @@ const GEMINI: &[&str] = &["x-goog-api-client"];
 /// none. Later ones refuse sampling parameters for all models.
 const ANTHROPIC_VERSION: (&str, &str) = ("anthropic-version", "2023-06-01");
 
+/// What providers call the id of a request.
+const REQUEST_IDS: [&str; 4] = ["x-request-id", "request-id", "apim-request-id", "x-generation-id"];
+
 /// From provider to client. Rate limits are those of a key the client does not
 /// have, so they stay here.
 const RESPONSE: [&str; 7] = [
@@ -95,9 +98,26 @@ pub fn forward_response_headers(upstream: &HeaderMap, secrets: &[&Secret]) -> He
     out
 }
 
+/// A provider's id of the request, under the name that SDKs of the client's
+/// dialect read it by.
+pub fn name_request_id(headers: &mut HeaderMap, client: Dialect) {
+    let native = match client {
+        Dialect::OpenAi | Dialect::Responses => "x-request-id",
+        Dialect::Anthropic => "request-id",
+        Dialect::Gemini => return,
+    };
+    let known = REQUEST_IDS.iter().find_map(|name| headers.get(*name).cloned());
+    if let (Some(id), false) = (known, headers.contains_key(native)) {
+        headers.insert(HeaderName::from_static(native), id);
+    }
+}
+
+/// Shorter keys are placeholders (`x`, `ollama`), which any value may hold.
+const LEAST_SECRET: usize = 8;
+
 fn holds(value: &HeaderValue, secret: &Secret) -> bool {
     let key = secret.expose().as_bytes();
-    !key.is_empty() && memchr::memmem::find(value.as_bytes(), key).is_some()
+    key.len() >= LEAST_SECRET && memchr::memmem::find(value.as_bytes(), key).is_some()
 }
 
 fn copy(from: &HeaderMap, to: &mut HeaderMap, name: &'static str) {
@@ -176,6 +196,15 @@ mod tests {
     }
 
     #[test]
+    fn a_request_s_id_has_the_client_s_name_too() {
+        let mut seen = headers(&[("request-id", "r1")]);
+        name_request_id(&mut seen, Dialect::OpenAi);
+        assert_eq!(shown(&seen), ["request-id: r1", "x-request-id: r1"]);
+        name_request_id(&mut seen, Dialect::Gemini);
+        assert_eq!(seen.len(), 2);
+    }
+
+    #[test]
     fn anthropic_s_version_and_betas_travel() {
         let client = headers(&[("anthropic-version", "2026-10-21"), ("anthropic-beta", "a,b")]);
         let seen =
@@ -210,9 +239,9 @@ mod tests {
             ("openai-organization", "org"),
             ("openai-processing-ms", "9"),
             ("x-ratelimit-remaining-requests", "1"),
-            ("x-request-id", "req sk-1"),
+            ("x-request-id", "req sk-12345"),
         ]);
-        let key = Secret::new("sk-1");
+        let key = Secret::new("sk-12345");
         let expected = ["content-type: text/event-stream", "openai-processing-ms: 9"];
         assert_eq!(shown(&forward_response_headers(&upstream, &[&key])), expected);
         assert_eq!(forward_response_headers(&upstream, &[]).len(), 3);
