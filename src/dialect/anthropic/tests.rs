@@ -5,6 +5,7 @@ mod answers;
 mod reading;
 mod round_trips;
 mod streaming;
+mod tools;
 mod writing;
 
 use crate::dialect::hub::{Request, Strictness};

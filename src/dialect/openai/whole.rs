@@ -1,7 +1,6 @@
-//! A whole (not streamed) 200 body: whether it is an answer, what it says, and
-//! the same as a stream for a client that asked for one. The gateway is the
-//! only layer that notices a 200 that is no answer: SDKs take `{}`, an error
-//! object or a page of HTML without complaint.
+//! A whole (not streamed) 200 body: whether it is an answer, and what it says.
+//! The gateway is the only layer that notices a 200 that is no answer: SDKs take
+//! `{}`, an error object or a page of HTML without complaint.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -9,7 +8,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::dialect::answer::AnswerText;
-use crate::dialect::json::{self, Item, Items, Span};
+use crate::dialect::json;
 use crate::dialect::request::Task;
 use crate::dialect::{edit, errors};
 use crate::failover::attempt::Outcome;
@@ -17,7 +16,6 @@ use crate::secret::Secret;
 
 use super::chunk::{self, Choices, Reply};
 use super::error_table::TABLE;
-use super::reply::{ChunkHead, done};
 
 /// What a whole answer says.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -141,81 +139,12 @@ pub fn amend_whole(body: &[u8], text: &str) -> Option<Bytes> {
     edit::edit(body, &[content]).ok()
 }
 
-/// A whole answer as the frames of a stream: for a client that asked for one
-/// when the provider answered with JSON. The body must have passed
-/// `read_whole`; of another there may be `None`.
-#[must_use]
-pub fn whole_to_stream(body: &[u8], include_usage: bool) -> Option<Vec<Bytes>> {
-    let text = std::str::from_utf8(body).ok()?;
-    let at = |pointer| edit::json_at(body, pointer);
-    let head = ChunkHead::raw(at("/id"), at("/model"), at("/created"));
-    let choices = find(body, &json::whole(body), "choices")?;
-    let mut frames = Vec::new();
-    for (n, choice) in Items::new(body, &choices.value).enumerate() {
-        let member = |name| find(body, &choice.value, name).map(|item| &text[item.value]);
-        let message = find(body, &choice.value, "message")?;
-        let index = member("index").map_or_else(|| n.to_string(), ToOwned::to_owned);
-        let content = delta(text, &message.value);
-        frames.push(head.chunk(&index, r#"{"role":"assistant"}"#, "null"));
-        if content != "{}" {
-            frames.push(head.chunk(&index, &content, "null"));
-        }
-        let finish = member("finish_reason").filter(|reason| *reason != "null");
-        frames.push(head.chunk(&index, "{}", finish.unwrap_or("\"stop\"")));
-    }
-    if include_usage && let Some(usage) = at("/usage") {
-        frames.push(head.usage(usage));
-    }
-    frames.push(done());
-    Some(frames)
-}
-
-fn find(body: &[u8], object: &Span, name: &str) -> Option<Item> {
-    Items::new(body, object)
-        .find(|item| item.key.as_ref().is_some_and(|key| json::key_is(body, key, name)))
-}
-
-/// A message as a delta: everything it says but the role, which came before.
-fn delta(text: &str, message: &Span) -> String {
-    let body = text.as_bytes();
-    let mut members = Vec::new();
-    for item in Items::new(body, message) {
-        let Some(key) = item.key else { continue };
-        let value = &text[item.value.clone()];
-        if chunk::is_vacant(value) || json::key_is(body, &key, "role") {
-            continue;
-        }
-        if json::key_is(body, &key, "tool_calls") {
-            members.push(format!(r#""tool_calls":{}"#, indexed_calls(text, &item.value)));
-        } else {
-            members.push(format!("{}:{value}", &text[key]));
-        }
-    }
-    format!("{{{}}}", members.join(","))
-}
-
-/// The tool calls of a message with the `index` a stream needs.
-fn indexed_calls(text: &str, calls: &Span) -> String {
-    let body = text.as_bytes();
-    let call = |(n, call): (usize, Item)| {
-        if find(body, &call.value, "index").is_some() {
-            return text[call.value].to_owned();
-        }
-        let comma = if Items::new(body, &call.value).next().is_some() { "," } else { "" };
-        format!(r#"{{"index":{n}{comma}{}"#, &text[call.value.start + 1..call.value.end])
-    };
-    let calls: Vec<String> = Items::new(body, calls).enumerate().map(call).collect();
-    format!("[{}]", calls.join(","))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::dialect::answer::FinishReason;
-    use crate::dialect::openai::stream::Reader;
-    use crate::dialect::sse::Frame;
 
     const ANSWER: &str = r#"{"id":"c1","object":"chat.completion","created":7,"model":"m","choices":[{"index":0,
         "message":{"role":"assistant","content":"h\u00e9\ud800","refusal":null,
@@ -299,50 +228,11 @@ mod tests {
         assert_eq!(amend_whole(b"{}", "x"), None);
     }
 
-    #[test]
-    fn an_answer_becomes_a_stream() {
-        let frames = whole_to_stream(ANSWER.as_bytes(), true).unwrap();
-        let chunk = |choices: &str| {
-            format!(
-                "data: {{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":7,\"model\":\"m\",\"choices\":[{choices}]}}\n\n"
-            )
-        };
-        let choice = |delta: &str, finish: &str| {
-            chunk(&format!(r#"{{"index":0,"delta":{delta},"finish_reason":{finish}}}"#))
-        };
-        let calls =
-            r#"[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]"#;
-        let usage = chunk("").replace("[]}", r#"[],"usage":{"total_tokens":3}}"#);
-        let expected = [
-            choice(r#"{"role":"assistant"}"#, "null"),
-            choice(&format!(r#"{{"content":"h\u00e9\ud800","tool_calls":{calls}}}"#), "null"),
-            choice("{}", r#""tool_calls""#),
-            usage,
-            "data: [DONE]\n\n".to_owned(),
-        ];
-        let seen: Vec<&str> = frames.iter().map(|f| std::str::from_utf8(f).unwrap()).collect();
-        assert_eq!(seen, expected);
-        assert_eq!(whole_to_stream(b"{}", true), None);
-    }
-
-    #[test]
-    fn the_stream_says_what_the_whole_says() {
-        let mut reader = Reader::new(1);
-        for frame in whole_to_stream(ANSWER.as_bytes(), true).unwrap() {
-            reader.read(&Frame::parse(frame), &[]);
-        }
-        let whole = read_whole(Task::Generate, None, ANSWER.as_bytes(), &[]).unwrap();
-        assert_eq!(reader.answer(), &whole.answer);
-        assert!(reader.completed() && reader.usage_seen());
-    }
-
     proptest! {
         #[test]
         fn nothing_panics(body in proptest::collection::vec(any::<u8>(), 0..100), near in "\\{\"choices\":\\[\\{\"(message|index)\":[\\{\\}\\[\\]\"0-9a-z:,]{0,30}\\}\\]\\}") {
             let _ = read_whole(Task::Generate, None, &body, &[]);
-            let _ = whole_to_stream(&body, true);
             let _ = read_whole(Task::Generate, None, near.as_bytes(), &[]);
-            let _ = whole_to_stream(near.as_bytes(), true);
         }
     }
 }

@@ -302,3 +302,7 @@ fn identifier(user: &str) -> Cow<'_, str> {
 #[cfg(test)]
 #[path = "writing_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "writing_properties.rs"]
+mod properties;

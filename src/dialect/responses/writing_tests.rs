@@ -1,4 +1,3 @@
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -13,7 +12,10 @@ fn target(abilities: &Abilities, strictness: Strictness) -> Target<'_> {
     Target { model: "gpt-x", abilities, quirks: Quirks::NONE, strictness }
 }
 
-fn write_for(request: &Request<'_>, abilities: &Abilities) -> Result<Written, Untranslatable> {
+pub(super) fn write_for(
+    request: &Request<'_>,
+    abilities: &Abilities,
+) -> Result<Written, Untranslatable> {
     write_request(request, &target(abilities, Strictness::Normal))
 }
 
@@ -25,11 +27,11 @@ fn value(request: &Request<'_>) -> Value {
     body(&write_for(request, &Abilities::unknown()).unwrap())
 }
 
-fn user(text: &'static str) -> Turn<'static> {
+pub(super) fn user(text: &'static str) -> Turn<'static> {
     Turn { role: Role::User, blocks: vec![Block::Text(text.into())] }
 }
 
-fn assistant(blocks: Vec<Block<'static>>) -> Turn<'static> {
+pub(super) fn assistant(blocks: Vec<Block<'static>>) -> Turn<'static> {
     Turn { role: Role::Assistant, blocks }
 }
 
@@ -56,16 +58,20 @@ fn result(
     }))
 }
 
-fn media(kind: MediaKind, media_type: &'static str, source: Source<'static>) -> Block<'static> {
+pub(super) fn media(
+    kind: MediaKind,
+    media_type: &'static str,
+    source: Source<'static>,
+) -> Block<'static> {
     let media_type = media_type.into();
     Block::Media(Box::new(Media { kind, media_type, source, name: None, detail: None }))
 }
 
-fn of(turns: Vec<Turn<'static>>) -> Request<'static> {
+pub(super) fn of(turns: Vec<Turn<'static>>) -> Request<'static> {
     Request { turns, ..Request::new() }
 }
 
-fn tool(name: &'static str, free_text: bool) -> Tool<'static> {
+pub(super) fn tool(name: &'static str, free_text: bool) -> Tool<'static> {
     let parameters = (!free_text).then(|| "{\"type\":\n\"object\"}".into());
     Tool {
         name: name.into(),
@@ -507,104 +513,4 @@ fn what_was_read_is_written() {
     assert_eq!(written.dropped, ["cache_control"]);
     assert_eq!(again.turns.len(), request.turns.len());
     assert_eq!((again.format.is_some(), &again.tool_choice), (true, &request.tool_choice));
-}
-
-fn texts() -> impl Strategy<Value = Block<'static>> {
-    "\\PC{1,8}".prop_map(|text| Block::Text(text.into()))
-}
-
-fn turns() -> impl Strategy<Value = Vec<Turn<'static>>> {
-    let asked = proptest::collection::vec(
-        prop_oneof![
-            texts(),
-            "[a-z]{1,5}".prop_map(|url| {
-                let source = Source::Url(format!("https://{url}").into());
-                media(MediaKind::Image, "", source)
-            }),
-            "[A-Z]{4}".prop_map(|data| media(
-                MediaKind::Image,
-                "image/png",
-                Source::Base64(data.into())
-            )),
-        ],
-        1..3,
-    );
-    let said =
-        (proptest::collection::vec(texts(), 1..3), any::<bool>(), "\\PC{0,8}", any::<bool>());
-    let round = (asked, said, "\\PC{0,8}").prop_map(
-        |(user, (mut said, called, input, free_text), output)| {
-            let mut turns = vec![Turn { role: Role::User, blocks: user }];
-            if called {
-                let arguments = if free_text { input } else { json!({"x": input}).to_string() };
-                let (id, name) = (Some("c".into()), "f".into());
-                said.push(Block::Call(Box::new(Call {
-                    id,
-                    name,
-                    arguments: arguments.into(),
-                    free_text,
-                    signature: None,
-                })));
-            }
-            turns.push(assistant(said));
-            if called {
-                let content = vec![Block::Text(output.into())];
-                let result =
-                    ToolResult { id: Some("c".into()), name: None, content, is_error: false };
-                turns
-                    .push(Turn { role: Role::User, blocks: vec![Block::Result(Box::new(result))] });
-            }
-            turns
-        },
-    );
-    proptest::collection::vec(round, 1..4).prop_map(|rounds| {
-        let mut turns: Vec<Turn<'static>> = rounds.into_iter().flatten().collect();
-        for (n, turn) in turns.iter_mut().enumerate() {
-            // Ids are unique: the place of the turn with the call.
-            for block in &mut turn.blocks {
-                match block {
-                    Block::Call(call) => call.id = Some(format!("c{n}").into()),
-                    Block::Result(result) => result.id = Some(format!("c{}", n - 1).into()),
-                    Block::Text(_)
-                    | Block::Media(_)
-                    | Block::Thought(_)
-                    | Block::Refusal(_)
-                    | Block::CachePoint(_) => {}
-                }
-            }
-        }
-        turns.push(user("go on"));
-        turns
-    })
-}
-
-proptest! {
-    #[test]
-    fn what_can_be_said_survives(
-        turns in turns(),
-        system in proptest::option::of("\\PC{1,9}"),
-        limit in proptest::option::of(16_u32..9_000),
-        parallel in any::<bool>(),
-        effort in proptest::option::of(0..Effort::NAMES.len()),
-        stream in any::<bool>(),
-    ) {
-        let request = Request {
-            system: system.into_iter().map(|text| Block::Text(text.into())).collect(),
-            turns,
-            tools: vec![Tool { description: Some("d".into()), strict: Some(false), ..tool("f", false) }],
-            tool_choice: Some(ToolChoice::Named("f".into())),
-            parallel_tools: Some(parallel),
-            max_output_tokens: limit,
-            reasoning: effort.map(|at| Reasoning { effort: Some(Effort::NAMES[at].1), budget: None, shown: Some(true) }),
-            stream,
-            include_usage: true,
-            ..Request::new()
-        };
-        let written = write_for(&request, &Abilities::unknown()).unwrap();
-        prop_assert!(written.dropped.is_empty() && written.legend.is_empty());
-        let body = std::str::from_utf8(&written.body).unwrap();
-        let mut again = super::super::read_request(body, &Address::default()).unwrap();
-        // The schema's line break became a space.
-        again.tools[0].parameters.clone_from(&request.tools[0].parameters);
-        prop_assert_eq!(again, request);
-    }
 }

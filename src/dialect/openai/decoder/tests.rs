@@ -106,25 +106,27 @@ fn deltas_of_every_kind() {
     delta(r#"{"content":7}"#, &[]);
 }
 
-#[test]
-fn calls_are_told_when_their_names_are_complete() {
-    let call = |json: &str| {
+/// Pieces of tool calls, a frame each, and what they become.
+fn check_calls(pieces: &[&str], expected: &[&str]) {
+    let call = |json: &&str| {
         format!(
             r#"{{"id":"c","model":"m","choices":[{{"index":0,"delta":{{"tool_calls":[{json}]}}}}]}}"#
         )
     };
-    let rows = |pieces: &[&str], expected: &[&str]| {
-        let frames: Vec<String> = pieces.iter().map(|piece| call(piece)).collect();
-        let end = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}"#;
-        let mut frames: Vec<&str> = frames.iter().map(String::as_str).collect();
-        frames.push(end);
-        let mut all = vec!["begin c m"];
-        all.extend(expected);
-        all.push("0 finish ToolCalls");
-        check(&frames, &all);
-    };
+    let frames: Vec<String> = pieces.iter().map(call).collect();
+    let end = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}"#;
+    let mut frames: Vec<&str> = frames.iter().map(String::as_str).collect();
+    frames.push(end);
+    let mut all = vec!["begin c m"];
+    all.extend(expected);
+    all.push("0 finish ToolCalls");
+    check(&frames, &all);
+}
+
+#[test]
+fn calls_are_told_when_their_names_are_complete() {
     // Interleaved.
-    rows(
+    check_calls(
         &[
             r#"{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":""}}"#,
             r#"{"index":1,"id":"b","type":"function","function":{"name":"g"}}"#,
@@ -141,7 +143,7 @@ fn calls_are_told_when_their_names_are_complete() {
         ],
     );
     // A name in pieces, and one that is repeated.
-    rows(
+    check_calls(
         &[
             r#"{"index":0,"id":"a","function":{"name":"loo"}}"#,
             r#"{"index":0,"function":{"name":"kup","arguments":"{}"}}"#,
@@ -157,27 +159,31 @@ fn calls_are_told_when_their_names_are_complete() {
             "0 arguments 1 }",
         ],
     );
+}
+
+#[test]
+fn calls_of_odd_servers() {
     // All at once, without an index, as an object; all with the same index.
-    rows(
+    check_calls(
         &[
             r#"{"id":"a","function":{"name":"f","arguments":{"y":2}}},{"function":{"name":"g"}}"#,
             r#"{"function":{"arguments":"{}"}}"#,
         ],
         &["0 call 0 [a] f", "0 arguments 0 {\"y\":2}", "0 call 1 [] g", "0 arguments 1 {}"],
     );
-    rows(
+    check_calls(
         &[
             r#"{"index":0,"id":"a","function":{"name":"f","arguments":"{}"},"extra_content":{"google":{"thought_signature":"s"}}}"#,
             r#"{"index":0,"id":"b","function":{"name":"f","arguments":"{}"}}"#,
         ],
         &["0 call 0 [a] f gemini:s", "0 arguments 0 {}", "0 call 1 [b] f", "0 arguments 1 {}"],
     );
-    rows(
+    check_calls(
         &[r#"{"index":0,"id":"a","type":"custom","custom":{"name":"sh","input":"ls -l"}}"#],
         &["0 free 0 [a] sh", "0 arguments 0 ls -l"],
     );
     // Without arguments at all.
-    rows(&[r#"{"index":0,"id":"a","function":{"name":"now"}}"#, "7"], &["0 call 0 [a] now"]);
+    check_calls(&[r#"{"index":0,"id":"a","function":{"name":"now"}}"#, "7"], &["0 call 0 [a] now"]);
 }
 
 #[test]
