@@ -1,7 +1,9 @@
 //! From a client's request to a request for a target of another dialect. Owns
-//! the pairing of readers and writers; must not know any dialect's fields.
+//! the pairing of readers and writers; must not know any dialect's fields. What
+//! translates, what is dropped and what is refused: `translation.md` beside this
+//! file, which a test holds against the code.
 
-use super::hub::{Block, Losses, Request, Role, Turn, Untranslatable};
+use super::hub::{Block, Gravity, Losses, Request, Role, Turn, Untranslatable};
 use super::request::{ASK, Address, BadRequest, Continuation, Task};
 use super::target::{Target, Written};
 use super::{Dialect, anthropic, gemini, openai, responses};
@@ -49,6 +51,14 @@ pub fn translate(
     match original.task {
         Task::Generate => {
             let mut request = original.client.read_request(original.body, original.address)?;
+            if request.turns.is_empty() && request.system.is_empty() {
+                let message = "there is no message to be answered";
+                return Err(BadRequest::new("invalid_value", Some("messages"), message).into());
+            }
+            // No answer brings them back across dialects.
+            if request.logprobs.take().is_some() {
+                request.other("logprobs", Gravity::Meaning);
+            }
             if let Some((partial, how)) = original.continues {
                 continue_after(&mut request, partial, how);
             }

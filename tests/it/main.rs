@@ -20,3 +20,4 @@ mod policy_faults;
 mod policy_reload;
 mod streams;
 mod support;
+mod translation;
