@@ -1,7 +1,7 @@
 //! What Gemini refuses in contents and their parts, in its words. Pure.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde_json::Value;
 
 use super::super::error_body::ErrorBody;
@@ -110,7 +110,9 @@ fn inline_data(path: &str, data: &Value) -> Result<(), ErrorBody> {
         return Err(invalid(400, &format!("Unsupported MIME type: {}", data["mimeType"])));
     }
     let bytes = data["data"].as_str().unwrap_or_default();
-    if bytes.is_empty() || STANDARD.decode(bytes).is_err() {
+    // Either alphabet, as with all of Google's APIs.
+    let decodes = STANDARD.decode(bytes).is_ok() || URL_SAFE.decode(bytes).is_ok();
+    if bytes.is_empty() || !decodes {
         return Err(invalid(
             400,
             &format!(
