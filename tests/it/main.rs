@@ -4,6 +4,7 @@ mod architecture;
 mod config;
 mod demo;
 mod dependencies;
+mod dialects;
 mod fake;
 mod faults;
 mod faults_alone;

@@ -6,3 +6,4 @@ pub mod guests;
 pub mod policies;
 pub mod process;
 pub mod said;
+pub mod tongue;

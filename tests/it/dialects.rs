@@ -1,0 +1,345 @@
+//! Clients of every dialect at providers of every dialect, over real sockets.
+
+use backstay::fake::{DEFAULT_WORDS, Server, answer};
+use http_body_util::Full;
+use serde_json::{Value, json};
+
+use crate::support::client::exchange;
+use crate::support::gateway::{Gateway, Setup, provider};
+use crate::support::tongue::{Heard, TONGUES, Tongue};
+
+const WIRES: [&str; 5] = ["openai", "openai-responses", "anthropic", "gemini", "azure"];
+
+/// One provider that speaks every dialect, and a route for each, whose target
+/// is this model.
+fn every_wire(server: &Server, model: &str) -> Setup {
+    let mut setup = Setup::new();
+    for wire in WIRES {
+        setup = setup.provider_of(wire, wire, server);
+        setup = setup.route(&format!("via-{wire}"), &[&format!("{wire}/{model}")]);
+    }
+    setup
+}
+
+/// What the provider was sent last.
+fn last_body(server: &Server) -> Value {
+    let log = server.log();
+    serde_json::from_slice(&log.last().expect("a request").body).expect("JSON")
+}
+
+async fn hear(gateway: &Gateway, tongue: Tongue, route: &str, stream: bool, more: Value) -> Heard {
+    let request = tongue.asks_with(route, "hi", stream, &more);
+    tongue.hears(&exchange(gateway.addr, request).await, stream)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_client_is_served_by_every_provider() {
+    let server = provider("all", "ok");
+    let gateway = every_wire(&server, "m").start().await;
+    for tongue in TONGUES {
+        for wire in WIRES {
+            for stream in [false, true] {
+                let case = format!("{tongue:?} via {wire}, stream={stream}");
+                let route = format!("via-{wire}");
+                let heard = hear(&gateway, tongue, &route, stream, json!({})).await;
+                assert_eq!(heard.text, answer("hi", DEFAULT_WORDS), "{case}: {heard:?}");
+                assert!(heard.whole && heard.errors.is_empty(), "{case}: {heard:?}");
+                if tongue != Tongue::Chat || !stream {
+                    let counted = heard.input_tokens > Some(0) && heard.output_tokens > Some(0);
+                    assert!(counted, "{case}: {heard:?}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tools_are_called_across_dialects() {
+    let server = provider("all", "ok");
+    let gateway = every_wire(&server, "m").start().await;
+    for tongue in TONGUES {
+        for wire in WIRES {
+            for stream in [false, true] {
+                let case = format!("{tongue:?} via {wire}, stream={stream}");
+                let route = format!("via-{wire}");
+                let heard = hear(&gateway, tongue, &route, stream, tongue.demands_a_call()).await;
+                assert!(heard.whole && heard.errors.is_empty(), "{case}: {heard:?}");
+                assert_eq!(heard.calls.len(), 1, "{case}: {heard:?}");
+                let (name, arguments) = &heard.calls[0];
+                assert_eq!(
+                    (name.as_str(), arguments["query"].is_string()),
+                    ("find", true),
+                    "{case}"
+                );
+                let expected = match tongue {
+                    Tongue::Chat => "tool_calls",
+                    Tongue::Responses => "completed",
+                    Tongue::Anthropic => "tool_use",
+                    Tongue::Gemini | Tongue::GeminiArray => "STOP",
+                };
+                assert_eq!(heard.finish.as_deref(), Some(expected), "{case}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn promised_json_comes_across_dialects() {
+    let server = provider("all", "ok");
+    let gateway = every_wire(&server, "m").start().await;
+    let schema = json!({ "type": "object", "properties": { "answer": { "type": "string" } },
+                         "required": ["answer"], "additionalProperties": false });
+    for tongue in TONGUES {
+        for wire in WIRES {
+            for stream in [false, true] {
+                let case = format!("{tongue:?} via {wire}, stream={stream}");
+                let more = tongue.promises(&schema);
+                let heard = hear(&gateway, tongue, &format!("via-{wire}"), stream, more).await;
+                let value: Value = serde_json::from_str(&heard.text).unwrap_or_default();
+                assert!(heard.whole && value["answer"].is_string(), "{case}: {heard:?}");
+            }
+        }
+    }
+}
+
+/// The text that came and the text that another target adds make one answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_stream_is_continued_across_dialects() {
+    let (broken, sound) = (provider("broken", "ok"), provider("sound", "ok"));
+    let mut setup = Setup::new();
+    for wire in WIRES {
+        setup = setup.provider_of(&format!("{wire}-b"), wire, &broken);
+        setup = setup.provider_of(&format!("{wire}-s"), wire, &sound);
+    }
+    for first in WIRES {
+        for second in WIRES {
+            let targets = [format!("{first}-b/m!cut-reset:after=7"), format!("{second}-s/m")];
+            let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
+            setup = setup.route(&format!("{first}-then-{second}"), &targets);
+        }
+    }
+    let gateway =
+        setup.rule("breaker_min_samples", "10000").rule("breaker_consecutive_failures", "1000");
+    let gateway = gateway.rule("retry_ratio", "1.0").start().await;
+    for tongue in TONGUES {
+        for first in WIRES {
+            for second in WIRES {
+                let case = format!("{tongue:?} via {first}, then {second}");
+                let route = format!("{first}-then-{second}");
+                let heard = hear(&gateway, tongue, &route, true, json!({})).await;
+                assert_eq!(heard.text, answer("hi", DEFAULT_WORDS), "{case}: {heard:?}");
+                assert!(heard.whole && heard.errors.is_empty(), "{case}: {heard:?}");
+            }
+        }
+    }
+}
+
+/// With nobody to go on, a broken stream ends in an error that the client's SDK
+/// notices, and without a proper end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_nobody_continues_ends_in_an_error() {
+    for fault in
+        ["cut-clean:after=7", "cut-reset:after=7", "error-mid:after=7", "malformed:after=7"]
+    {
+        let server = provider("all", "ok");
+        let gateway = every_wire(&server, &format!("m!{fault}")).start().await;
+        for tongue in TONGUES {
+            for wire in WIRES {
+                let case = format!("{tongue:?} via {wire}, {fault}");
+                let heard = hear(&gateway, tongue, &format!("via-{wire}"), true, json!({})).await;
+                assert!(!heard.whole && heard.errors.len() == 1, "{case}: {heard:?}");
+                assert!(answer("hi", DEFAULT_WORDS).starts_with(&heard.text), "{case}: {heard:?}");
+            }
+        }
+    }
+}
+
+/// Whatever a provider fails with before its first word, another one answers,
+/// whatever their dialects.
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_before_the_first_word_are_not_noticed() {
+    const FAULTS: [&str; 10] = [
+        "500",
+        "overloaded",
+        "429",
+        "unauthorized",
+        "quota",
+        "error-first",
+        "error-body",
+        "html-200",
+        "empty-stream",
+        "reset",
+    ];
+    let (broken, sound) = (provider("broken", "ok"), provider("sound", "ok"));
+    for fault in FAULTS {
+        let mut setup = Setup::new();
+        for wire in WIRES {
+            setup = setup.provider_of(&format!("{wire}-b"), wire, &broken);
+            setup = setup.provider_of(&format!("{wire}-s"), wire, &sound);
+        }
+        for (first, second) in WIRES.into_iter().zip(WIRES.into_iter().cycle().skip(2)) {
+            let targets = [format!("{first}-b/m!{fault}"), format!("{second}-s/m")];
+            let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
+            setup = setup.route(&format!("via-{first}"), &targets);
+        }
+        let gateway = setup.start().await;
+        for tongue in TONGUES {
+            for wire in WIRES {
+                for stream in [false, true] {
+                    let case = format!("{tongue:?} via {wire}, {fault}, stream={stream}");
+                    let route = format!("via-{wire}");
+                    let heard = hear(&gateway, tongue, &route, stream, json!({})).await;
+                    assert_eq!(heard.text, answer("hi", DEFAULT_WORDS), "{case}: {heard:?}");
+                    assert!(heard.whole, "{case}: {heard:?}");
+                }
+            }
+        }
+    }
+}
+
+/// The same dialect on both sides: what arrives is what was sent, byte for byte,
+/// but for the model.
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_survive_where_nothing_is_translated() {
+    const ROWS: [(Tongue, &str, &str); 5] = [
+        (
+            Tongue::Chat,
+            "openai",
+            r#"{"model":"@", "n":1.0, "messages":[{"content":"\u0068i\/","role":"user"}]}"#,
+        ),
+        (
+            Tongue::Chat,
+            "azure",
+            r#"{ "messages":[{"role":"user","content":"hi"}],"seed":1e2 ,"model":"@"}"#,
+        ),
+        (
+            Tongue::Responses,
+            "openai-responses",
+            r#"{"input":"\u0068i",  "model":"@","temperature":0.50}"#,
+        ),
+        (
+            Tongue::Anthropic,
+            "anthropic",
+            r#"{"max_tokens":64, "model" : "@","messages":[{"role":"user","content":"\u0068i"}]}"#,
+        ),
+        (
+            Tongue::Gemini,
+            "gemini",
+            r#"{"contents":[ {"parts":[{"text":"\u0068i"}],"role":"user"}],"generationConfig":{"topP":0.50}}"#,
+        ),
+    ];
+    let server = provider("all", "ok");
+    let gateway = every_wire(&server, "m").start().await;
+    for (tongue, wire, body) in ROWS {
+        let route = format!("via-{wire}");
+        let mut request = tongue.asks(&route, "hi", false);
+        *request.body_mut() = Full::new(body.replace('@', &route).into());
+        let reply = exchange(gateway.addr, request).await;
+        assert!(tongue.hears(&reply, false).whole, "{tongue:?}: {}", reply.text());
+        let log = server.log();
+        let seen = String::from_utf8_lossy(&log.last().unwrap().body).into_owned();
+        assert_eq!(seen, body.replace('@', "m"), "{tongue:?} via {wire}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_dropped_is_said_and_what_matters_is_refused() {
+    let server = provider("all", "ok");
+    let mut setup = Setup::new().provider_of("a", "anthropic", &server);
+    setup = setup.provider_of("o", "openai", &server);
+    setup = setup.route("normal", &["a/m"]).route("both", &["a/m", "o/m"]);
+    for strictness in ["strict", "lenient"] {
+        let line = format!("translation = \"{strictness}\"");
+        setup = setup.route_with(strictness, &line, &["a/m"]);
+    }
+    let gateway = setup.start().await;
+    let ask = async |route: &str, more: Value| {
+        let request = Tongue::Chat.asks_with(route, "hi", false, &more);
+        exchange(gateway.addr, request).await
+    };
+    let tuned = json!({ "seed": 7, "logit_bias": { "1": 2 } });
+    let reply = ask("normal", tuned.clone()).await;
+    let dropped = reply.header("x-backstay-dropped").unwrap_or_default();
+    assert!(reply.status == 200 && dropped.contains("seed"), "{} {dropped}", reply.text());
+    assert!(dropped.contains("logit_bias"), "{dropped}");
+    let refused = ask("strict", tuned).await;
+    let error: Value = serde_json::from_slice(&refused.body).unwrap();
+    assert_eq!((refused.status, &error["error"]["code"]), (400, &json!("unsupported_by_fallback")));
+    let named = error["error"]["param"].as_str().unwrap();
+    assert!(["seed", "logit_bias"].contains(&named), "{error}");
+    let several = json!({ "n": 2 });
+    let refused = ask("normal", several.clone()).await;
+    let error: Value = serde_json::from_slice(&refused.body).unwrap();
+    assert_eq!((refused.status, &error["error"]["param"]), (400, &json!("n")), "{error}");
+    let passed_on = ask("both", several).await;
+    assert_eq!(passed_on.status, 200, "{}", passed_on.text());
+    assert_eq!(passed_on.header("x-backstay-target"), Some("o/m"));
+}
+
+/// A provider's failures are told in the client's words and with its status;
+/// what is wrong with our key is never the client's fault.
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_are_told_in_the_client_s_dialect() {
+    let rows = [
+        ("429", [429, 429, 429, 429, 429]),
+        ("overloaded", [503, 503, 529, 503, 503]),
+        ("unauthorized", [502; 5]),
+        ("quota", [503, 503, 529, 503, 503]),
+        ("500", [502; 5]),
+        ("context-length", [400; 5]),
+    ];
+    for (fault, statuses) in rows {
+        for wire in WIRES {
+            let server = provider("all", "ok");
+            let setup = Setup::new().provider_of(wire, wire, &server);
+            for (tongue, status) in TONGUES.into_iter().zip(statuses) {
+                let target = format!("{wire}/m!{fault}");
+                let gateway = setup.clone().route("r", &[&target]).start().await;
+                let reply = exchange(gateway.addr, tongue.asks("r", "hi", true)).await;
+                let case = format!("{tongue:?} via {wire}, {fault}: {}", reply.text());
+                assert!(
+                    reply.status == status || (fault == "500" && reply.status == 500),
+                    "{} {case}",
+                    reply.status
+                );
+                assert_eq!(reply.header("x-should-retry"), Some("false"), "{case}");
+                assert_eq!(tongue.hears(&reply, true).errors.len(), 1, "{case}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_may_have_its_own_prompt_and_parameters() {
+    let server = provider("all", "ok");
+    let mut setup = Setup::new();
+    for wire in WIRES {
+        let parameter = if wire == "gemini" { "generationConfig/topK" } else { "top_k" };
+        let more = format!(
+            "system = \"Be brief. {{{{system}}}}\", parameters = {{ set = {{ \"{parameter}\" = 3 }} }}"
+        );
+        setup = setup.provider_of(wire, wire, &server);
+        setup = setup.route(&format!("via-{wire}"), &[&format!("{wire}/m {more}")]);
+    }
+    let gateway = setup.start().await;
+    for tongue in TONGUES {
+        for wire in WIRES {
+            let system = match tongue {
+                Tongue::Chat => json!({ "messages": [{ "role": "system", "content": "You are X." },
+                                                     { "role": "user", "content": "hi" }] }),
+                Tongue::Responses => json!({ "instructions": "You are X." }),
+                Tongue::Anthropic => json!({ "system": "You are X." }),
+                Tongue::Gemini | Tongue::GeminiArray => {
+                    json!({ "systemInstruction": { "parts": [{ "text": "You are X." }] } })
+                }
+            };
+            let case = format!("{tongue:?} via {wire}");
+            let heard = hear(&gateway, tongue, &format!("via-{wire}"), false, system).await;
+            let seen = last_body(&server);
+            // Some servers refuse a field they do not know; it arrived all the same.
+            assert!(seen.to_string().contains("Be brief. You are X."), "{case}: {seen}");
+            let pointer = if wire == "gemini" { "/generationConfig/topK" } else { "/top_k" };
+            assert_eq!(seen.pointer(pointer), Some(&json!(3)), "{case}: {seen} {heard:?}");
+        }
+    }
+}
