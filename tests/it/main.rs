@@ -22,3 +22,4 @@ mod policy_reload;
 mod streams;
 mod support;
 mod translation;
+mod zero;

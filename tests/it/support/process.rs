@@ -25,6 +25,17 @@ pub fn run(arguments: &[&str], config: &str) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&said).into_owned())
 }
 
+/// Runs a verb where there is no configuration and no key.
+pub fn run_without_file(arguments: &[&str]) -> (Option<i32>, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = Command::new(BINARY);
+    // Nobody listens there: a local Ollama would be found.
+    command.env_clear().env("OLLAMA_HOST", "127.0.0.1:1").current_dir(&directory);
+    let output = command.args(arguments).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+}
+
 fn command(directory: &TempDir, config: &str) -> Command {
     let file = directory.path().join("backstay.toml");
     std::fs::write(&file, config).unwrap();
@@ -61,9 +72,24 @@ impl Process {
     /// Waits until it serves.
     pub async fn start(config: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let mut child = command(&directory, config)
+        let command = command(&directory, config);
+        Self::serving(command, directory).await
+    }
+
+    /// Without a configuration, in an environment of these variables.
+    pub async fn start_from_environment(variables: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = Command::new(BINARY);
+        command.env_clear().envs(variables.iter().copied()).current_dir(&directory);
+        command.env("BACKSTAY_LISTEN", "127.0.0.1:0").env("BACKSTAY_ADMIN_LISTEN", "127.0.0.1:0");
+        Self::serving(command, directory).await
+    }
+
+    async fn serving(mut command: Command, directory: TempDir) -> Self {
+        let mut child = command
             .args(["--log-format", "json", "--log", "debug", "serve"])
             .stdin(Stdio::null())
+            .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
