@@ -19,6 +19,7 @@ mod policy_builtin;
 mod policy_decisions;
 mod policy_faults;
 mod policy_reload;
+mod sdks;
 mod streams;
 mod support;
 mod translation;

@@ -5,5 +5,6 @@ pub mod gateway;
 pub mod guests;
 pub mod policies;
 pub mod process;
+pub mod python;
 pub mod said;
 pub mod tongue;
