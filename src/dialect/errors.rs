@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use http::HeaderMap;
-use serde_json::Value;
+use serde::de::IgnoredAny;
 
 use super::hints;
+use super::node::Node;
 use crate::failover::attempt::ErrorReply;
 use crate::failover::classify::FailureClass;
 use crate::secret::Secret;
@@ -28,6 +29,12 @@ const MAX_MATCHED: usize = 1024;
 
 /// How deep errors inside of errors are followed.
 const MAX_DEPTH: u8 = 8;
+
+/// How many texts that are JSON once more are read: each is a copy.
+const MAX_TEXTS: u8 = 2;
+
+/// Further codes that are kept.
+const MAX_DETAILS: usize = 64;
 
 /// What of an error a rule looks at. All in lower case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -178,74 +185,72 @@ struct Facts {
     retry_after: Option<Duration>,
     /// A numeric code that is an HTTP status.
     status: Option<u16>,
+    /// Texts that were read as JSON.
+    texts: u8,
 }
 
 impl Facts {
     fn of_body(body: &[u8]) -> Self {
-        let mut facts = Self::default();
-        let parsed = if body.len() > MAX_BODY { None } else { serde_json::from_slice(body).ok() };
-        match parsed {
-            Some(Value::String(text)) => facts.read_text(&text, 0),
-            Some(value) => facts.read(&value, 0),
-            None => facts.message = plain_text(body),
-        }
-        facts
+        Self::default().with_body(body)
     }
 
-    fn read(&mut self, value: &Value, depth: u8) {
+    fn with_body(mut self, body: &[u8]) -> Self {
+        match body_json(body) {
+            Some(value) => self.read(value, 0),
+            None => self.message = plain_text(body),
+        }
+        self
+    }
+
+    fn read(&mut self, value: Node<'_>, depth: u8) {
         if depth > MAX_DEPTH {
             return;
         }
-        match value {
-            Value::Array(items) => items.first().into_iter().for_each(|v| self.read(v, depth + 1)),
-            Value::String(text) => self.read_text(text, depth),
-            Value::Object(object) => {
-                let inner = ["error", "errors", "detail"].iter().filter_map(|key| object.get(*key));
-                inner.for_each(|inner| self.read(inner, depth + 1));
-                self.read_object(object, depth);
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        if let Some(text) = value.str() {
+            self.read_text(&text, depth);
+        } else if value.is_object() {
+            let inner = ["error", "errors", "detail"].into_iter().filter_map(|key| value.get(key));
+            inner.for_each(|inner| self.read(inner, depth + 1));
+            self.read_object(value, true, depth);
+        } else if let Some(first) = value.items().next() {
+            self.read(first, depth + 1);
         }
     }
 
     /// A message, or JSON once more inside of a string.
     fn read_text(&mut self, text: &str, depth: u8) {
-        let nested = text.trim_start().starts_with(['{', '[']);
-        match serde_json::from_str::<Value>(text) {
-            Ok(value) if nested => self.read(&value, depth + 1),
-            Ok(_) | Err(_) => {}
+        let nested = text.trim_start().starts_with(['{', '[']) && self.texts < MAX_TEXTS;
+        if let Some(value) = nested.then(|| json(text)).flatten() {
+            self.texts += 1;
+            self.read(value, depth + 1);
         }
-        if self.message.is_empty() {
-            text.clone_into(&mut self.message);
-        }
+        fill(&mut self.message, text, MAX_SEEN);
     }
 
-    fn read_object(&mut self, object: &serde_json::Map<String, Value>, depth: u8) {
+    /// `whole`: its code and message are its own, and not those of a detail.
+    fn read_object(&mut self, object: Node<'_>, whole: bool, depth: u8) {
         for key in ["message", "msg"] {
-            if let Some(message) = object.get(key) {
-                self.read(message, depth + 1);
-            }
+            let message = object.get(key).filter(|_| whole || key != "message");
+            message.into_iter().for_each(|message| self.read(message, depth + 1));
         }
-        if let Some(code) = object.get("code") {
+        if let Some(code) = object.get("code").filter(|_| whole) {
             self.read_code(code);
         }
         for key in ["status", "reason", "error_code", "limit_source", "error_type", "quotaId"] {
-            if let Some(Value::String(text)) = object.get(key) {
-                self.details.push(text.clone());
-            }
+            self.detail(object, key);
         }
-        if let Some(Value::String(kind)) = object.get("type") {
-            fill(&mut self.kind, kind);
+        if let Some(kind) = object.text("type") {
+            fill(&mut self.kind, &kind, MAX_TEXT);
             // FastAPI's validation errors have their code here.
-            self.details.push(kind.clone());
+            self.detail(object, "type");
         }
-        if let Some(Value::String(delay)) = object.get("retryDelay") {
-            self.retry_after = self.retry_after.or_else(|| hints::go_duration(delay));
+        if let Some(delay) = object.text("retryDelay") {
+            self.retry_after = self.retry_after.or_else(|| hints::go_duration(&delay));
         }
         for key in ["innererror", "metadata", "details", "violations"] {
             match object.get(key) {
-                Some(Value::Array(items)) => {
-                    items.iter().take(16).for_each(|item| self.read_detail(item, depth));
+                Some(list) if list.is_array() => {
+                    list.items().take(16).for_each(|item| self.read_detail(item, depth));
                 }
                 Some(other) => self.read_detail(other, depth),
                 None => {}
@@ -253,35 +258,39 @@ impl Facts {
         }
     }
 
-    fn read_detail(&mut self, value: &Value, depth: u8) {
-        if let (Value::Object(object), true) = (value, depth < MAX_DEPTH) {
-            if let Some(Value::String(code)) = object.get("code") {
-                self.details.push(code.clone());
+    fn read_detail(&mut self, value: Node<'_>, depth: u8) {
+        if value.is_object() && depth < MAX_DEPTH {
+            self.detail(value, "code");
+            if let Some(raw) = value.text("raw").filter(|_| self.texts < MAX_TEXTS) {
+                self.texts += 1;
+                self.read_raw(&raw);
             }
-            if let Some(Value::String(raw)) = object.get("raw") {
-                self.read_raw(raw);
-            }
-            let rest = object.iter().filter(|(key, _)| !matches!(&***key, "code" | "message"));
-            let rest = rest.map(|(key, value)| (key.clone(), value.clone())).collect();
-            self.read_object(&rest, depth + 1);
+            self.read_object(value, false, depth + 1);
         }
+    }
+
+    /// Notes one of the further codes.
+    fn detail(&mut self, object: Node<'_>, key: &str) {
+        let text = object.text(key).filter(|_| self.details.len() < MAX_DETAILS);
+        self.details.extend(text.map(|text| cut(&text, MAX_TEXT).to_owned()));
     }
 
     /// An aggregator hands on the error of the provider behind it.
     fn read_raw(&mut self, raw: &str) {
-        let inner = Self::of_body(raw.as_bytes());
+        let inner = Self { texts: self.texts, ..Self::default() }.with_body(raw.as_bytes());
         self.details.extend(inner.details);
         self.details.push(inner.code);
+        self.details.truncate(MAX_DETAILS);
         if !inner.message.is_empty() {
-            self.message = format!("{}: {}", self.message, inner.message);
+            self.message = format!("{}: {}", cut(&self.message, MAX_TEXT), inner.message);
         }
     }
 
-    fn read_code(&mut self, code: &Value) {
-        match code {
-            Value::String(text) => fill(&mut self.code, text),
-            Value::Number(number) => fill(&mut self.code, &number.to_string()),
-            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {}
+    fn read_code(&mut self, code: Node<'_>) {
+        match (code.str(), code.number()) {
+            (Some(text), _) => fill(&mut self.code, &text, MAX_TEXT),
+            (None, Some(number)) => fill(&mut self.code, number, MAX_TEXT),
+            (None, None) => {}
         }
         let status = self.code.parse().ok().filter(|status| (400..600).contains(status));
         self.status = self.status.or(status);
@@ -305,9 +314,23 @@ impl Facts {
     }
 }
 
-fn fill(place: &mut String, text: &str) {
+/// The value of a body that is JSON and no longer than an error is.
+fn body_json(body: &[u8]) -> Option<Node<'_>> {
+    let text = std::str::from_utf8(body).ok().filter(|text| text.len() <= MAX_BODY)?;
+    json(text)
+}
+
+fn json(text: &str) -> Option<Node<'_>> {
+    serde_json::from_str::<IgnoredAny>(text).is_ok().then(|| Node::new(text))
+}
+
+fn cut(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most)]
+}
+
+fn fill(place: &mut String, text: &str, most: usize) {
     if place.is_empty() {
-        text.clone_into(place);
+        cut(text, most).clone_into(place);
     }
 }
 
