@@ -194,11 +194,23 @@ pub fn unquote(json: &str) -> Option<Cow<'_, str>> {
     if let Ok(text) = serde_json::from_str::<String>(json) {
         return Some(Cow::Owned(text));
     }
-    let Wide(bytes) = serde_json::from_str::<Wide>(json).ok()?;
-    // The half is three bytes, each replaced.
-    Some(Cow::Owned(
-        String::from_utf8_lossy(&bytes).replace("\u{fffd}\u{fffd}\u{fffd}", "\u{fffd}"),
-    ))
+    let Wide(mut bytes) = serde_json::from_str::<Wide>(json).ok()?;
+    replace_halves(&mut bytes);
+    String::from_utf8(bytes).ok().map(Cow::Owned)
+}
+
+/// Puts U+FFFD in the place of each half of a surrogate pair: both are three
+/// bytes long.
+fn replace_halves(bytes: &mut [u8]) {
+    let mut at = 0;
+    while let Some(found) = memchr::memchr(0xed, bytes.get(at..).unwrap_or_default()) {
+        at += found;
+        // From 0xa0 on the second byte is that of a half; no text has it.
+        if let Some(half @ [_, 0xa0..=0xff, _]) = bytes.get_mut(at..at + 3) {
+            half.copy_from_slice("\u{fffd}".as_bytes());
+        }
+        at += 1;
+    }
 }
 
 /// A JSON string as bytes: what `serde_json` offers for strings that are no
@@ -308,6 +320,10 @@ mod tests {
         check(r#""a\u00e9\n""#, Some("aé\n"));
         check(r#""\ud83d\ude00""#, Some("😀"));
         check(r#""x\ud800y""#, Some("x\u{fffd}y"));
+        check(
+            r#""\ufffd\ufffd\ufffd\udfff\ud7ff""#,
+            Some("\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{d7ff}"),
+        );
         check("12", None);
         check("\"", None);
     }
