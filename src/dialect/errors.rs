@@ -231,7 +231,9 @@ impl Facts {
     fn read_object(&mut self, object: Node<'_>, whole: bool, depth: u8) {
         for key in ["message", "msg"] {
             let message = object.get(key).filter(|_| whole || key != "message");
-            message.into_iter().for_each(|message| self.read(message, depth + 1));
+            if let Some(message) = message {
+                self.read(message, depth + 1);
+            }
         }
         if let Some(code) = object.get("code").filter(|_| whole) {
             self.read_code(code);
