@@ -24,8 +24,7 @@ fn request(bytes: usize) -> Bytes {
     let message = r#"{"role":"user","content":"Please summarise the following:\n\"It was a dark and stormy night; the rain fell in torrents, except at occasional intervals.\""},{"role":"assistant","content":"A stormy night."},"#;
     let messages = message.repeat(bytes.div_ceil(message.len()));
     Bytes::from(format!(
-        r#"{{"messages":[{}],"temperature":0.7,"stream":true,"model":"gpt-5"}}"#,
-        messages.trim_end_matches(',')
+        r#"{{"messages":[{messages}{{"role":"user","content":"And now?"}}],"temperature":0.7,"stream":true,"model":"gpt-5"}}"#
     ))
 }
 

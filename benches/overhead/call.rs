@@ -10,7 +10,7 @@ use serde::Serialize;
 /// Requests and whole answers are padded to about this many bytes.
 const BODY_BYTES: usize = 1024;
 /// Events of a stream, the terminator not counted.
-const EVENTS: usize = 20;
+pub const EVENTS: usize = 20;
 
 /// What a call asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize)]
@@ -22,6 +22,8 @@ pub enum Kind {
     ModelLast,
     /// A stream whose events come as fast as they can be written.
     Burst,
+    /// A burst from a provider that speaks Anthropic's dialect.
+    Across,
     /// A stream with a pause between its events.
     Paced,
     /// A stream that stops after its first event, and stays open.
@@ -30,13 +32,15 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 5] = [Self::Whole, Self::ModelLast, Self::Burst, Self::Paced, Self::Held];
+    pub const ALL: [Self; 6] =
+        [Self::Whole, Self::ModelLast, Self::Burst, Self::Across, Self::Paced, Self::Held];
 
     pub const fn label(self) -> &'static str {
         match self {
             Self::Whole => "whole",
             Self::ModelLast => "model-last",
             Self::Burst => "burst",
+            Self::Across => "across",
             Self::Paced => "paced",
             Self::Held => "held",
         }
@@ -45,30 +49,38 @@ impl Kind {
     pub const fn streams(self) -> bool {
         match self {
             Self::Whole | Self::ModelLast => false,
-            Self::Burst | Self::Paced | Self::Held => true,
+            Self::Burst | Self::Across | Self::Paced | Self::Held => true,
         }
     }
 
-    /// By this in its body the provider knows a request's kind: a proxy may
-    /// replace the model, but nothing else.
+    /// By this in its body the provider knows a request's kind, whatever the
+    /// proxy replaces or translates.
     pub fn marker(self) -> String {
-        format!(r#""user":"{}""#, self.label())
+        format!("(a {} call)", self.label())
+    }
+
+    /// The model that is asked for.
+    const fn model(self) -> &'static str {
+        match self {
+            Self::Across => "across",
+            Self::Whole | Self::ModelLast | Self::Burst | Self::Paced | Self::Held => "bench",
+        }
     }
 
     /// The body of a request of this kind.
     pub fn request(self) -> Bytes {
-        let (model, stream) = (r#""model":"bench""#, self.streams());
+        let model = format!(r#""model":"{}""#, self.model());
+        let (marker, stream) = (self.marker(), self.streams());
         let fields = |text: &str| {
-            let marker = self.marker();
             format!(
-                r#""messages":[{{"role":"system","content":"Answer briefly."}},{{"role":"user","content":"{text}"}}],"temperature":0.7,"stream":{stream},{marker}"#
+                r#""messages":[{{"role":"system","content":"Answer briefly. {marker}"}},{{"role":"user","content":"{text}"}}],"temperature":0.7,"stream":{stream}"#
             )
         };
         let text = padding(BODY_BYTES.saturating_sub(fields("").len()));
         let fields = fields(&text);
         let body = match self {
             Self::ModelLast => format!("{{{fields},{model}}}"),
-            Self::Whole | Self::Burst | Self::Paced | Self::Held => {
+            Self::Whole | Self::Burst | Self::Across | Self::Paced | Self::Held => {
                 format!("{{{model},{fields}}}")
             }
         };
@@ -79,7 +91,7 @@ impl Kind {
     pub const fn ending(self) -> &'static [u8] {
         match self {
             Self::Whole | Self::ModelLast => b"}}",
-            Self::Burst | Self::Paced | Self::Held => b"data: [DONE]\n\n",
+            Self::Burst | Self::Across | Self::Paced | Self::Held => b"data: [DONE]\n\n",
         }
     }
 }
@@ -109,6 +121,31 @@ pub fn events() -> Vec<String> {
         chunk(&delta, "null")
     }));
     events.push(chunk("{}", r#""stop""#) + "data: [DONE]\n\n");
+    events
+}
+
+/// The same stream in Anthropic's dialect: as many pieces of text.
+pub fn messages_events() -> Vec<String> {
+    let event =
+        |kind: &str, rest: &str| format!("event: {kind}\ndata: {{\"type\":\"{kind}\"{rest}}}\n\n");
+    let delta = |text: &str| {
+        let rest = format!(r#","index":0,"delta":{{"type":"text_delta","text":"{text}"}}"#);
+        event("content_block_delta", &rest)
+    };
+    let start = event(
+        "message_start",
+        r#","message":{"id":"msg_bench","type":"message","role":"assistant","model":"bench-1","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":200,"output_tokens":1}}"#,
+    );
+    let block = r#","index":0,"content_block":{"type":"text","text":""}"#;
+    let mut events = vec![start + &event("content_block_start", block) + &delta("Word")];
+    events.extend((2..EVENTS).map(|number| delta(&format!(" number {number}"))));
+    let end =
+        r#","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":180}"#;
+    events.push(
+        event("content_block_stop", r#","index":0"#)
+            + &event("message_delta", end)
+            + &event("message_stop", ""),
+    );
     events
 }
 

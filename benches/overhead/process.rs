@@ -194,6 +194,14 @@ dialect = "openai"
 base_url = "http://{upstream}/v1"
 api_key = {{ file = "key" }}
 
+[providers.other]
+dialect = "anthropic"
+base_url = "http://{upstream}/v1"
+api_key = {{ file = "key" }}
+
+[routes.across]
+targets = [{{ provider = "other", model = "bench-1" }}]
+
 [routes.bench]
 targets = [
   {{ provider = "first", model = "bench-1", priority = 1 }},

@@ -5,11 +5,14 @@ use std::fmt::{Display, Write as _};
 use serde::Serialize;
 use serde_json::json;
 
+use super::call::{EVENTS, Kind};
 use super::stats::Spread;
 use super::{Fault, memory, speed};
 
 const MOST_CPU_RATIO: f64 = 2.0;
 const MOST_ADDED_MICROS: f64 = 100.0;
+/// What translating one event of a stream may cost.
+const MOST_EVENT_MICROS: f64 = 20.0;
 const MOST_IDLE_MIB: f64 = 64.0;
 const MOST_STREAM_KIB: f64 = 64.0;
 
@@ -41,6 +44,8 @@ pub fn targets(findings: &Findings) -> Vec<Target> {
     let of_row = |row: &speed::Row| {
         let kind = row.cell.kind.label();
         match row.cell.connections {
+            // A bare proxy translates nothing; see below.
+            _ if row.cell.kind == Kind::Across => None,
             32 => {
                 let what = format!("{kind}: CPU per call at 32 connections, by the bare proxy's");
                 Some(Target::new(what, row.cpu_ratio.median, MOST_CPU_RATIO, "×"))
@@ -54,6 +59,7 @@ pub fn targets(findings: &Findings) -> Vec<Target> {
         }
     };
     let mut targets: Vec<Target> = findings.speed.iter().filter_map(of_row).collect();
+    targets.extend(translation(findings));
     for row in findings.memory.iter().filter(|row| row.party == "backstay") {
         let what = "memory when idle".to_owned();
         targets.push(Target::new(what, mib(row.idle), MOST_IDLE_MIB, "MiB"));
@@ -61,6 +67,18 @@ pub fn targets(findings: &Findings) -> Vec<Target> {
         targets.push(Target::new(what, row.per_stream() / 1024.0, MOST_STREAM_KIB, "KiB"));
     }
     targets
+}
+
+/// What a translated event costs above one that is passed through.
+fn translation(findings: &Findings) -> Option<Target> {
+    let cpu = |kind| {
+        let mut rows = findings.speed.iter();
+        let row = rows.find(|row| row.cell.kind == kind && row.cell.connections == 32)?;
+        Some(row.backstay.cpu.median)
+    };
+    let added = (cpu(Kind::Across)? - cpu(Kind::Burst)?) / EVENTS as f64;
+    let what = "across: CPU per event added by the translation, 32 connections".to_owned();
+    Some(Target::new(what, added, MOST_EVENT_MICROS, "µs"))
 }
 
 pub fn speed_header(plan: speed::Plan, pinned: bool) -> String {

@@ -24,6 +24,7 @@ pub fn cells() -> Vec<Cell> {
         cells.extend([1, 32, 256].map(|connections| Cell { kind, connections }));
     }
     cells.push(Cell { kind: Kind::ModelLast, connections: 32 });
+    cells.push(Cell { kind: Kind::Across, connections: 32 });
     cells
 }
 

@@ -10,7 +10,7 @@ use memchr::memmem;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::call::{Kind, answer, events};
+use super::call::{Kind, answer, events, messages_events};
 
 /// Between two events of a paced stream.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -23,6 +23,8 @@ struct Answers {
     stream_head: Vec<u8>,
     /// Each event as a chunk of the transfer coding; the last ends the body.
     chunks: Vec<Vec<u8>>,
+    /// The same in Anthropic's dialect.
+    messages_chunks: Vec<Vec<u8>>,
     /// How each kind is known.
     markers: [(Kind, String); Kind::ALL.len()],
 }
@@ -35,30 +37,43 @@ impl Answers {
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: req-bench\r\ncontent-length: {length}\r\n\r\n{body}"
         );
         let stream_head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\nx-request-id: req-bench\r\ntransfer-encoding: chunked\r\n\r\n";
-        let mut chunks: Vec<Vec<u8>> = events()
-            .iter()
-            .map(|event| format!("{:x}\r\n{event}\r\n", event.len()).into_bytes())
-            .collect();
-        if let Some(last) = chunks.last_mut() {
-            last.extend_from_slice(b"0\r\n\r\n");
-        }
         Self {
             whole: whole.into_bytes(),
             stream_head: stream_head.as_bytes().to_vec(),
-            chunks,
+            chunks: chunked(&events()),
+            messages_chunks: chunked(&messages_events()),
             markers: Kind::ALL.map(|kind| (kind, kind.marker())),
         }
     }
 
-    /// The first request in `buffer`, once it is complete: kind and length.
-    fn request(&self, buffer: &[u8]) -> Option<(Kind, usize)> {
+    /// The first request in `buffer`, once it is complete.
+    fn request(&self, buffer: &[u8]) -> Option<Asked> {
         let head = memmem::find(buffer, b"\r\n\r\n")? + 4;
         let end = head + content_length(&buffer[..head])?;
         let body = buffer.get(head..end)?;
         let is_asked = |marker: &String| memmem::find(body, marker.as_bytes()).is_some();
         let (kind, _) = self.markers.iter().find(|(_, marker)| is_asked(marker))?;
-        Some((*kind, end))
+        let messages = memmem::find(&buffer[..head], b"/messages ").is_some();
+        Some(Asked { kind: *kind, messages, length: end })
     }
+}
+
+/// One request.
+#[derive(Clone, Copy)]
+struct Asked {
+    kind: Kind,
+    /// In Anthropic's dialect.
+    messages: bool,
+    length: usize,
+}
+
+fn chunked(events: &[String]) -> Vec<Vec<u8>> {
+    let chunk = |event: &String| format!("{:x}\r\n{event}\r\n", event.len()).into_bytes();
+    let mut chunks: Vec<Vec<u8>> = events.iter().map(chunk).collect();
+    if let Some(last) = chunks.last_mut() {
+        last.extend_from_slice(b"0\r\n\r\n");
+    }
+    chunks
 }
 
 /// Only for the HTTP clients of this bench, which write names in lower case.
@@ -85,21 +100,25 @@ async fn connection(mut stream: TcpStream, answers: Arc<Answers>) -> io::Result<
     stream.set_nodelay(true)?;
     let mut buffer = BytesMut::with_capacity(8 * 1024);
     loop {
-        if let Some((kind, length)) = answers.request(&buffer) {
-            buffer.advance(length);
-            write_answer(&mut stream, &answers, kind).await?;
+        if let Some(asked) = answers.request(&buffer) {
+            buffer.advance(asked.length);
+            write_answer(&mut stream, &answers, asked).await?;
         } else if buffer.len() > MOST_BUFFERED || stream.read_buf(&mut buffer).await? == 0 {
             return Ok(());
         }
     }
 }
 
-async fn write_answer(stream: &mut TcpStream, answers: &Answers, kind: Kind) -> io::Result<()> {
+async fn write_answer(stream: &mut TcpStream, answers: &Answers, asked: Asked) -> io::Result<()> {
+    let kind = asked.kind;
     match kind {
         Kind::Whole | Kind::ModelLast => return stream.write_all(&answers.whole).await,
-        Kind::Burst | Kind::Paced | Kind::Held => stream.write_all(&answers.stream_head).await?,
+        Kind::Burst | Kind::Across | Kind::Paced | Kind::Held => {
+            stream.write_all(&answers.stream_head).await?;
+        }
     }
-    for (number, chunk) in answers.chunks.iter().enumerate() {
+    let chunks = if asked.messages { &answers.messages_chunks } else { &answers.chunks };
+    for (number, chunk) in chunks.iter().enumerate() {
         if number > 0 && kind == Kind::Held {
             // Until the proxy closes the connection; it has nothing to send.
             return stream.read_u8().await.map(drop);
