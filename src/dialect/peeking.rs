@@ -9,7 +9,7 @@ use memchr::memmem::Finder;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::json::Span;
+use super::json::{self, Span};
 use super::request::BadRequest;
 
 /// Bytes of English text per token, on average over current tokenizers.
@@ -270,9 +270,9 @@ impl<'de> Visitor<'de> for Names {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found<'de>, A::Error> {
         let mut values = vec![None; self.0.len()];
         let mut repeated = None;
-        while let Some(place) = map.next_key_seed(Key(self.0))? {
-            let value: &RawValue = map.next_value()?;
-            if let Some(at) = place
+        // Keys are raw, because one may hold half of a surrogate pair.
+        while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+            if let Some(at) = place(self.0, key)
                 && values[at].replace(value).is_some()
             {
                 repeated.get_or_insert(self.0[at]);
@@ -282,28 +282,10 @@ impl<'de> Visitor<'de> for Names {
     }
 }
 
-/// A key: the place of its name, if it is one of these.
-struct Key(&'static [&'static str]);
-
-impl<'de> DeserializeSeed<'de> for Key {
-    type Value = Option<usize>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        // As bytes, because a key may hold half of a surrogate pair.
-        deserializer.deserialize_bytes(self)
-    }
-}
-
-impl Visitor<'_> for Key {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_bytes<E>(self, key: &[u8]) -> Result<Self::Value, E> {
-        Ok(self.0.iter().position(|name| key.eq_ignore_ascii_case(name.as_bytes())))
-    }
+/// The place of a key's name among these.
+fn place(names: &[&str], key: &RawValue) -> Option<usize> {
+    let key = json::unquote(key.get())?;
+    names.iter().position(|name| key.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]
@@ -316,7 +298,8 @@ mod tests {
 
     #[test]
     fn fields_are_found() {
-        let body = br#" {"x":{"model":1},"mod\u0065l" : "a\/b","list":[ ],"flag":true,"\ud800":1}"#;
+        let body =
+            br#" {"x":{"model":1},"mod\u0065l" : "a\/b","list":[ ],"flag":true,"\ud800":1,"\n":2}"#;
         let fields = Fields::of(body, NAMES).unwrap();
         assert_eq!(fields.string("model").unwrap().as_deref(), Some("a/b"));
         assert_eq!(&fields.text[fields.span("model").unwrap()], r#""a\/b""#);
@@ -344,6 +327,8 @@ mod tests {
         check(b"{\"x\":01}", "invalid_json");
         check(b"\xef\xbb\xbf{}", "invalid_json");
         check(b"{\"x\":\"\xff\"}", "invalid_json");
+        check(b"{\"mod\nel\":1}", "invalid_json");
+        check(b"{\"mod\\u006\":1}", "invalid_json");
         check(br#"{"model":1,"Model":2}"#, "duplicate_field");
         check(br#"{"model":null,"mod\u0065l":2}"#, "duplicate_field");
         let deep = format!("{{\"list\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));

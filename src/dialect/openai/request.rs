@@ -216,30 +216,11 @@ impl Field {
     ];
 }
 
-/// A key: the field it is, if it is one. `Model` counts as `model`, since some
+/// The field a key is, if it is one. `Model` counts as `model`, since some
 /// servers read keys in any case.
-struct Key(Option<(&'static str, Field)>);
-
-impl<'de> Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // As bytes, because a key may hold half of a surrogate pair.
-        deserializer.deserialize_bytes(KeyVisitor)
-    }
-}
-
-struct KeyVisitor;
-
-impl Visitor<'_> for KeyVisitor {
-    type Value = Key;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_bytes<E>(self, key: &[u8]) -> Result<Key, E> {
-        let same = |(name, _): &&(&str, Field)| key.eq_ignore_ascii_case(name.as_bytes());
-        Ok(Key(Field::NAMES.iter().find(same).copied()))
-    }
+fn field(key: &RawValue) -> Option<(&'static str, Field)> {
+    let key = json::unquote(key.get())?;
+    Field::NAMES.into_iter().find(|(name, _)| key.eq_ignore_ascii_case(name))
 }
 
 /// The raw values of the fields; `null` is as good as absent.
@@ -277,9 +258,9 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
         let mut fields = Fields::default();
-        while let Some(Key(key)) = map.next_key()? {
-            let value: &RawValue = map.next_value()?;
-            if let Some((name, field)) = key
+        // Keys are raw, because one may hold half of a surrogate pair.
+        while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+            if let Some((name, field)) = field(key)
                 && fields.values[field as usize].replace(value).is_some()
             {
                 fields.repeated.get_or_insert(name);
@@ -451,6 +432,7 @@ mod tests {
         check(br#"{"model":"a","messages":[],"x":01}"#, "invalid_json", None);
         check(b"\xef\xbb\xbf{\"model\":\"a\",\"messages\":[]}", "invalid_json", None);
         check(b"{\"model\":\"a\",\"messages\":[\"\xff\"]}", "invalid_json", None);
+        check(b"{\"model\":\"a\",\"messages\":[],\"tool\nx\":{}}", "invalid_json", None);
         check(br#"{"messages":[]}"#, missing, Some("model"));
         check(br#"{"model":null,"messages":[]}"#, missing, Some("model"));
         check(br#"{"model":1,"messages":[]}"#, "invalid_value", Some("model"));
