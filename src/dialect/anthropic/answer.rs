@@ -81,51 +81,55 @@ pub fn read_answer(body: &[u8]) -> Option<Answer> {
 }
 
 fn of(node: Node<'_>) -> Answer {
-    let mut parts = Vec::new();
+    let mut choice = Choice { parts: Vec::new(), finish: words::finish(node) };
     for block in node.get("content").into_iter().flat_map(Node::items) {
-        part(block, &mut parts);
+        read_block(block, &mut choice);
     }
-    parts.extend(words::explanation(node).map(Part::Refusal));
+    if let Some(refusal) = words::explanation(node) {
+        choice.add_refusal(refusal.into());
+    }
     let text = |name| node.text(name).unwrap_or_default().into_owned();
     Answer {
         id: text("id"),
         model: text("model"),
-        choices: vec![Choice { parts, finish: words::finish(node) }],
+        choices: vec![choice],
         usage: node.get("usage").map(words::usage),
     }
 }
 
-fn part(block: Node<'_>, parts: &mut Vec<Part>) {
-    let text = |name| block.text(name).unwrap_or_default().into_owned();
-    let own = |name| Some(text(name)).filter(|proof| !proof.is_empty());
-    let own = |name| own(name).map(|proof| (Dialect::Anthropic, proof));
+/// Thoughts without anything in them are left out; a call of no tool is none.
+fn read_block(block: Node<'_>, choice: &mut Choice) {
+    let text = |name| block.text(name).unwrap_or_default();
+    let proof = |name| Some(text(name)).filter(|proof| !proof.is_empty());
+    let proof = |name| proof(name).map(|proof| (Dialect::Anthropic, proof.into_owned()));
     match block.text("type").as_deref() {
         Some("text") => {
-            let text = text("text");
-            if !text.is_empty() {
-                parts.push(Part::Text(text));
-            }
+            choice.add_text(text("text"));
             if block.get("citations").is_some_and(|list| list.items().next().is_some()) {
-                parts.push(Part::Opaque("citations"));
+                choice.add_opaque("citations");
             }
         }
         Some("thinking") => {
-            let (text, signature) = (text("thinking"), own("signature"));
-            parts.push(Part::Thought { text, signature, redacted: false });
+            let (text, signature) = (text("thinking").into_owned(), proof("signature"));
+            if !text.is_empty() || signature.is_some() {
+                choice.push(Part::Thought { text, signature, redacted: false });
+            }
         }
         Some("redacted_thinking") => {
-            let (text, signature) = (String::new(), own("data"));
-            parts.push(Part::Thought { text, signature, redacted: true });
+            let (text, signature) = (String::new(), proof("data"));
+            if signature.is_some() {
+                choice.push(Part::Thought { text, signature, redacted: true });
+            }
         }
-        Some("tool_use") => parts.push(Part::Call {
-            id: text("id"),
-            name: text("name"),
+        Some("tool_use") if !text("name").is_empty() => choice.push(Part::Call {
+            id: text("id").into_owned(),
+            name: text("name").into_owned(),
             arguments: block.get("input").map_or("{}", Node::raw).to_owned(),
             free_text: false,
             signature: None,
         }),
-        Some(other) => parts.push(Part::Opaque(words::opaque(other))),
-        None => parts.push(Part::Opaque("unknown_block")),
+        Some(other) => choice.add_opaque(words::opaque(other)),
+        None => choice.add_opaque("unknown_block"),
     }
 }
 

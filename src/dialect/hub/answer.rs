@@ -1,6 +1,8 @@
 //! A whole answer, whatever its dialect, and how it becomes steps and steps
 //! become it. Must not know any dialect's fields.
 
+use std::borrow::Cow;
+
 use super::event::{Event, Finish, Usage};
 use crate::dialect::Dialect;
 use crate::dialect::answer::AnswerText;
@@ -46,6 +48,9 @@ pub enum Part {
 /// The most choices that are told apart.
 const MAX_CHOICES: usize = 128;
 
+/// So many parts back it is looked whether a kind of content was told of.
+const LOOK_BACK: usize = 32;
+
 impl Answer {
     /// Puts the steps of a stream together.
     pub fn of(events: impl IntoIterator<Item = Event>) -> Self {
@@ -61,16 +66,16 @@ impl Answer {
     fn add(&mut self, event: Event, calls: &mut Vec<(u32, u32, usize)>) {
         match event {
             Event::Begin { id, model } => (self.id, self.model) = (id, model),
-            Event::Text { choice, text } => self.choice(choice).add_text(text),
+            Event::Text { choice, text } => self.choice(choice).add_text(text.into()),
             Event::Thought { choice, text, signature, redacted } => {
                 self.choice(choice).add_thought(text, signature, redacted);
             }
-            Event::Refusal { choice, text } => self.choice(choice).add_refusal(text),
+            Event::Refusal { choice, text } => self.choice(choice).add_refusal(text.into()),
             Event::CallBegin { choice, call, id, name, free_text, signature } => {
-                let parts = &mut self.choice(choice).parts;
-                calls.push((choice, call, parts.len()));
+                let of = self.choice(choice);
+                calls.push((choice, call, of.parts.len()));
                 let arguments = String::new();
-                parts.push(Part::Call { id, name, arguments, free_text, signature });
+                of.push(Part::Call { id, name, arguments, free_text, signature });
             }
             Event::CallArguments { choice, call, fragment } => {
                 let place = calls.iter().rfind(|place| (place.0, place.1) == (choice, call));
@@ -80,7 +85,7 @@ impl Answer {
                     arguments.push_str(&fragment);
                 }
             }
-            Event::Opaque { choice, what } => self.choice(choice).parts.push(Part::Opaque(what)),
+            Event::Opaque { choice, what } => self.choice(choice).add_opaque(what),
             Event::Finish { choice, finish } => self.choice(choice).finish = Some(finish),
             Event::Usage(usage) => {
                 self.usage = Some(usage.over(self.usage.unwrap_or_default()));
@@ -149,17 +154,38 @@ impl Answer {
 }
 
 impl Choice {
-    fn add_text(&mut self, more: String) {
+    /// Adds a part of its own. Room is made for few more than there are: a part
+    /// is larger than the shortest JSON that makes one.
+    pub fn push(&mut self, part: Part) {
+        if self.parts.len() == self.parts.capacity() {
+            self.parts.reserve_exact(1 + self.parts.len() / 16);
+        }
+        self.parts.push(part);
+    }
+
+    /// Adds to the text before, if there is one right before.
+    pub fn add_text(&mut self, more: Cow<'_, str>) {
         match self.parts.last_mut() {
+            _ if more.is_empty() => {}
             Some(Part::Text(text)) => text.push_str(&more),
-            _ => self.parts.push(Part::Text(more)),
+            _ => self.push(Part::Text(more.into_owned())),
         }
     }
 
-    fn add_refusal(&mut self, more: String) {
+    /// The same with the words of a refusal.
+    pub fn add_refusal(&mut self, more: Cow<'_, str>) {
         match self.parts.last_mut() {
             Some(Part::Refusal(text)) => text.push_str(&more),
-            _ => self.parts.push(Part::Refusal(more)),
+            _ => self.push(Part::Refusal(more.into_owned())),
+        }
+    }
+
+    /// Adds content that has no place, unless it was told of that kind not long
+    /// before.
+    pub fn add_opaque(&mut self, what: &'static str) {
+        let told = |part: &Part| matches!(part, Part::Opaque(known) if *known == what);
+        if !self.parts.iter().rev().take(LOOK_BACK).any(told) {
+            self.push(Part::Opaque(what));
         }
     }
 
@@ -172,7 +198,7 @@ impl Choice {
                 text.push_str(&more);
                 *signature = proof;
             }
-            _ => self.parts.push(Part::Thought { text: more, signature: proof, redacted: hidden }),
+            _ => self.push(Part::Thought { text: more, signature: proof, redacted: hidden }),
         }
     }
 }
@@ -238,6 +264,30 @@ mod tests {
         assert_eq!(Answer::of(answer.clone().into_events()), answer);
         let text = answer.text();
         assert_eq!((&*text.text, text.tool_calls.len()), ("c", 2));
+    }
+
+    #[test]
+    fn small_parts_are_few() {
+        let mut choice = Choice::default();
+        for _ in 0..1000 {
+            choice.add_text("a".into());
+            choice.add_opaque("audio");
+            choice.add_text("".into());
+        }
+        assert_eq!(
+            choice.parts,
+            [Part::Text("a".to_owned()), Part::Opaque("audio"), Part::Text("a".repeat(999)),]
+        );
+        let mut choice = Choice::default();
+        for _ in 0..1000 {
+            choice.add_refusal("no".into());
+        }
+        assert_eq!(choice.parts, [Part::Refusal("no".repeat(1000))]);
+        assert_eq!(choice.parts.capacity(), 1);
+        for _ in 0..1000 {
+            choice.push(Part::Text("a".to_owned()));
+        }
+        assert!(choice.parts.capacity() < 1080);
     }
 
     #[test]

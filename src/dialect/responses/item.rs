@@ -4,7 +4,7 @@
 use super::object::{Object, array};
 use super::{content, tools};
 use crate::dialect::Dialect;
-use crate::dialect::hub::{Finish, Part, Usage};
+use crate::dialect::hub::{Choice, Finish, Part, Usage};
 use crate::dialect::node::Node;
 
 /// What a type of item or part is called, where the internal form has no place
@@ -68,38 +68,28 @@ fn owned(node: Node<'_>, name: &str) -> String {
     node.text(name).map(std::borrow::Cow::into_owned).unwrap_or_default()
 }
 
-/// No shorter item or part makes a part of the answer.
-const SHORTEST: usize = 28;
-
 /// The parts of an output's items.
 #[must_use]
 pub fn read_all(output: Option<Node<'_>>) -> Vec<Part> {
-    let items = || output.into_iter().flat_map(Node::items);
-    let pieces = items().map(|item| {
-        let content = item.get("content").into_iter().flat_map(Node::items);
-        content.filter(|part| part.raw().len() >= SHORTEST).count().max(1)
-    });
-    let long = items().zip(pieces).filter(|(item, _)| item.raw().len() >= SHORTEST);
-    let mut parts = Vec::with_capacity(long.map(|(_, pieces)| pieces).sum());
-    for item in items() {
-        read(item, &mut parts);
+    let mut choice = Choice::default();
+    for item in output.into_iter().flat_map(Node::items) {
+        read(item, &mut choice);
     }
-    parts
+    choice.parts
 }
 
-/// The parts of one finished item. Texts in a row are one, and so are things of
-/// a kind that have no place.
-fn read(item: Node<'_>, parts: &mut Vec<Part>) {
+/// The parts of one finished item.
+fn read(item: Node<'_>, choice: &mut Choice) {
     match Kind::of(item) {
         Kind::Message => {
             for part in item.get("content").into_iter().flat_map(Node::items) {
-                read_content(part, parts);
+                read_content(part, choice);
             }
         }
         kind @ (Kind::Function | Kind::Custom) => {
             let name = owned(item, "name");
             if !name.is_empty() {
-                parts.push(Part::Call {
+                choice.push(Part::Call {
                     id: owned(item, "call_id"),
                     name,
                     arguments: owned(item, kind.arguments()),
@@ -113,34 +103,23 @@ fn read(item: Node<'_>, parts: &mut Vec<Part>) {
             let signature = encrypted(item);
             if !text.is_empty() || signature.is_some() {
                 let redacted = text.is_empty();
-                parts.push(Part::Thought { text, signature, redacted });
+                choice.push(Part::Thought { text, signature, redacted });
             }
         }
-        Kind::Opaque(what) => add_opaque(what, parts),
+        Kind::Opaque(what) => choice.add_opaque(what),
     }
 }
 
-fn read_content(part: Node<'_>, parts: &mut Vec<Part>) {
+fn read_content(part: Node<'_>, choice: &mut Choice) {
     match part.text("type").as_deref() {
         Some("output_text" | "text") => {
-            let more = part.text("text").unwrap_or_default();
-            match parts.last_mut() {
-                _ if more.is_empty() => {}
-                Some(Part::Text(text)) => text.push_str(&more),
-                Some(_) | None => parts.push(Part::Text(more.into_owned())),
-            }
+            choice.add_text(part.text("text").unwrap_or_default());
             if has_annotations(part) {
-                add_opaque("citations", parts);
+                choice.add_opaque("citations");
             }
         }
-        Some("refusal") => parts.push(Part::Refusal(owned(part, "refusal"))),
-        Some(_) | None => add_opaque("unknown part", parts),
-    }
-}
-
-fn add_opaque(what: &'static str, parts: &mut Vec<Part>) {
-    if parts.last() != Some(&Part::Opaque(what)) {
-        parts.push(Part::Opaque(what));
+        Some("refusal") => choice.add_refusal(part.text("refusal").unwrap_or_default()),
+        Some(_) | None => choice.add_opaque("unknown part"),
     }
 }
 

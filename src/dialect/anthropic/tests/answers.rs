@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::head;
 use crate::dialect::answer::FinishReason;
 use crate::dialect::anthropic::{amend_whole, read_answer, read_whole, write_answer};
-use crate::dialect::hub::{Answer, Choice, Finish, Part, Usage};
+use crate::dialect::hub::{Answer, Choice, Event, Finish, Part, Usage};
 use crate::dialect::{Dialect, Task};
 use crate::failover::attempt::Outcome;
 
@@ -55,6 +55,21 @@ fn an_answer_is_read() {
             "call"
         ]
     );
+}
+
+#[test]
+fn blocks_that_say_nothing_cost_nothing() {
+    let check = |block: &str, expected: &[Part]| {
+        let body = format!(r#"{{"content":[{block}{}]}}"#, format!(",{block}").repeat(99));
+        let seen = read_answer(body.as_bytes()).unwrap().choices.remove(0).parts;
+        assert_eq!(seen, expected, "{block}");
+    };
+    check("{}", &[Part::Opaque("unknown_block")]);
+    check(r#"{"type":"tool_use","id":"a"}"#, &[Part::Opaque("unknown_block")]);
+    check(r#"{"type":"text"}"#, &[]);
+    check(r#"{"type":"thinking","thinking":"","signature":""}"#, &[]);
+    check(r#"{"type":"redacted_thinking"}"#, &[]);
+    check(r#"{"type":"text","text":"a"}"#, &[Part::Text("a".repeat(100))]);
 }
 
 fn kind(part: &Part) -> &'static str {
@@ -239,9 +254,10 @@ fn an_amended_answer_differs_in_its_text_only() {
 fn the_golden_answer_comes_back() {
     let answer = read_answer(GOLDEN.as_bytes()).unwrap();
     let again = read_answer(&write_answer(&answer, &head())).unwrap();
+    // Without what has no place, and with the texts before and after it joined.
     let own = |answer: &Answer| {
-        let parts = answer.choices[0].parts.iter();
-        parts.filter(|part| !matches!(part, Part::Opaque(_))).cloned().collect::<Vec<_>>()
+        let events = answer.clone().into_events().into_iter();
+        Answer::of(events.filter(|event| !matches!(event, Event::Opaque { .. }))).choices
     };
     assert_eq!(own(&again), own(&answer));
     assert_eq!((again.id, again.model, again.usage), (answer.id, answer.model, answer.usage));
