@@ -21,6 +21,8 @@ use crate::failover::classify::FailureClass;
 const MAX_STEPS: usize = 256;
 const BYTES_PER_STEP: usize = 128;
 
+const TOO_MANY: &str = "it has too many candidates";
+
 /// Reads the chunks of one answer, in order.
 #[derive(Debug, Default)]
 pub struct Chunks {
@@ -132,6 +134,9 @@ impl Chunks {
             // An index of zero may be left out, and so may all of them.
             let indexed = candidates.items().any(|one| one.get("index").is_some());
             for (place, candidate) in (0..).zip(candidates.items()) {
+                if place >= MAX_CHOICES {
+                    return Err(Fault::Malformed(TOO_MANY));
+                }
                 any = true;
                 let missing = if indexed { 0 } else { place };
                 let choice = candidate.get("index").and_then(Node::u32).unwrap_or(missing);
@@ -153,7 +158,7 @@ impl Chunks {
         events: &mut Vec<Event>,
     ) -> Result<(), Fault> {
         if choice >= MAX_CHOICES {
-            return Err(Fault::Malformed("it has too many candidates"));
+            return Err(Fault::Malformed(TOO_MANY));
         }
         let at = choice as usize;
         if self.choices.len() <= at {
@@ -186,7 +191,12 @@ fn stop(
     match finish(&word, so_far.content, so_far.calls > 0) {
         Stopped::NotYet => Ok(()),
         Stopped::For(finish) => {
-            events.push(Event::Finish { choice, finish });
+            // A chunk that has a candidate twice ends it once.
+            let ends =
+                |event: &Event| matches!(event, Event::Finish { choice: of, .. } if *of == choice);
+            if !events.iter().any(ends) {
+                events.push(Event::Finish { choice, finish });
+            }
             Ok(())
         }
         Stopped::Failed(class) => {
@@ -525,6 +535,11 @@ mod tests {
         let second = Event::Text { choice: 1, text: "b".to_owned() };
         assert_eq!(seen, Ok(vec![said("a"), second]));
         assert!(take(r#"{"candidates":[{"index":4000000000}]}"#).is_err());
+        let ended = r#"{"index":1,"finishReason":"STOP"},"#;
+        let twice = format!(r#"{{"candidates":[{}{{"index":0}}]}}"#, ended.repeat(2));
+        assert_eq!(take(&twice), Ok(vec![Event::Finish { choice: 1, finish: Finish::Stop }]));
+        let many = format!(r#"{{"candidates":[{}{{"index":0}}]}}"#, ended.repeat(128));
+        assert!(take(&many).is_err());
         assert!(take("[1]").is_err());
         let call = r#"{"functionCall":{"name":"f"}},"#.repeat(3000);
         let many = format!(r#"{{"candidates":[{{"content":{{"parts":[{call}{{}}]}}}}]}}"#);
