@@ -3,10 +3,11 @@
 //! know any field's name or meaning.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::json::{self, Span};
@@ -21,88 +22,100 @@ const TOKENS_PER_IMAGE: usize = 1000;
 /// So much of a value is looked at to tell base64 from text.
 const BASE64_PROBE: usize = 256;
 
-/// The raw values of the fields that are looked at.
-#[derive(Debug)]
-pub struct Fields<'a> {
-    text: &'a str,
-    names: &'static [&'static str],
-    values: Vec<Option<&'a RawValue>>,
+/// The top-level fields that a dialect looks at.
+pub trait Field: Copy + 'static {
+    /// Their names, each at its field's place.
+    const NAMES: &'static [&'static str];
+
+    fn place(self) -> usize;
+
+    #[must_use]
+    fn name(self) -> &'static str {
+        Self::NAMES[self.place()]
+    }
 }
 
-impl<'a> Fields<'a> {
+/// No dialect looks at more of them.
+const MOST_FIELDS: usize = 12;
+
+/// The raw values of the fields that are looked at.
+#[derive(Debug)]
+pub struct Fields<'a, F> {
+    text: &'a str,
+    values: [Option<&'a RawValue>; MOST_FIELDS],
+    names: PhantomData<F>,
+}
+
+impl<'a, F: Field> Fields<'a, F> {
     /// Checks that the body is one JSON object in UTF-8 and that no field which
     /// is looked at occurs twice: gateway and provider could disagree on which
     /// of the two counts.
-    pub fn of(body: &'a [u8], names: &'static [&'static str]) -> Result<Self, BadRequest> {
+    pub fn of(body: &'a [u8]) -> Result<Self, BadRequest> {
         let text = std::str::from_utf8(body)
             .map_err(|error| invalid(format!("the body is not UTF-8: {error}")))?;
         if text.starts_with('\u{feff}') {
             return Err(invalid("the body begins with a byte order mark"));
         }
-        let not_an_object =
-            |error| invalid(format!("the body is not a JSON object of the API: {error}"));
-        let mut json = serde_json::Deserializer::from_str(text);
-        let (values, repeated) = Names(names)
-            .deserialize(&mut json)
-            .and_then(|found| json.end().map(|()| found))
-            .map_err(not_an_object)?;
+        let Found::<F> { values, repeated, names } =
+            serde_json::from_str(text).map_err(|error| {
+                invalid(format!("the body is not a JSON object of the API: {error}"))
+            })?;
         match repeated {
             Some(key) => {
                 Err(BadRequest::new("duplicate_field", Some(key), format!("{key} occurs twice")))
             }
-            None => Ok(Self { text, names, values }),
+            None => Ok(Self { text, values, names }),
         }
     }
 
     /// A field's JSON; `null` is as good as absent.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&'a str> {
-        let at = self.names.iter().position(|known| *known == name)?;
-        self.values[at].map(RawValue::get).filter(|json| *json != "null")
+    pub fn get(&self, field: F) -> Option<&'a str> {
+        self.values[field.place()].map(RawValue::get).filter(|json| *json != "null")
     }
 
     /// Where a field's value lies in the body.
     #[must_use]
-    pub fn span(&self, name: &str) -> Option<Span> {
-        self.get(name).map(|part| span(self.text, part))
+    pub fn span(&self, field: F) -> Option<Span> {
+        self.get(field).map(|part| span(self.text, part))
     }
 
     /// A field that must be there.
-    pub fn required(&self, name: &'static str) -> Result<&'a str, BadRequest> {
-        self.get(name).ok_or_else(|| missing(name))
+    pub fn required(&self, field: F) -> Result<&'a str, BadRequest> {
+        self.get(field).ok_or_else(|| missing(field.name()))
     }
 
     /// An array that must be there.
-    pub fn array(&self, name: &'static str) -> Result<&'a str, BadRequest> {
-        let json = self.required(name)?;
-        if json.starts_with('[') { Ok(json) } else { Err(wrong(name, "must be an array")) }
+    pub fn array(&self, field: F) -> Result<&'a str, BadRequest> {
+        let json = self.required(field)?;
+        if json.starts_with('[') { Ok(json) } else { Err(wrong(field.name(), "must be an array")) }
     }
 
     /// A string, if it is there. Half of a surrogate pair is refused.
-    pub fn string(&self, name: &'static str) -> Result<Option<String>, BadRequest> {
-        let value = self.get(name).map(serde_json::from_str::<String>).transpose();
-        value.map_err(|_| wrong(name, "must be a string"))
+    pub fn string(&self, field: F) -> Result<Option<String>, BadRequest> {
+        let value = self.get(field).map(serde_json::from_str::<String>).transpose();
+        value.map_err(|_| wrong(field.name(), "must be a string"))
     }
 
     /// A boolean; false, if it is not there.
-    pub fn flag(&self, name: &'static str) -> Result<bool, BadRequest> {
-        match self.get(name) {
+    pub fn flag(&self, field: F) -> Result<bool, BadRequest> {
+        match self.get(field) {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(_) => Err(wrong(name, "must be a boolean")),
+            Some(_) => Err(wrong(field.name(), "must be a boolean")),
         }
     }
 
     /// A count; anything else is left for the provider to judge.
     #[must_use]
-    pub fn number(&self, name: &str) -> Option<u32> {
-        self.get(name)?.parse().ok()
+    pub fn number(&self, field: F) -> Option<u32> {
+        self.get(field)?.parse().ok()
     }
 
     /// Whether a field is there and neither `[]` nor `{}`.
     #[must_use]
-    pub fn filled(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|json| !is_empty(json))
+    pub fn filled(&self, field: F) -> bool {
+        self.get(field).is_some_and(|json| !is_empty(json))
     }
 }
 
@@ -137,6 +150,8 @@ pub fn span(text: &str, part: &str) -> Span {
 /// What tells an image in JSON text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mark {
+    /// A member of this name.
+    Key(&'static str),
     /// A member of this name whose string is this one.
     Is(&'static str, &'static str),
     /// A member of this name whose string begins like this.
@@ -153,7 +168,7 @@ impl Marks {
     pub fn new(marks: &[Mark]) -> Self {
         let prepared = marks.iter().map(|mark| {
             let needle = match mark {
-                Mark::Is(_, text) => format!("\"{text}\""),
+                Mark::Key(text) | Mark::Is(_, text) => format!("\"{text}\""),
                 Mark::Begins(_, text) => format!("\"{text}"),
             };
             (Finder::new(needle.as_bytes()).into_owned(), *mark)
@@ -168,14 +183,19 @@ impl Marks {
         let text = text.as_bytes();
         let counts = self.0.iter().map(|(finder, mark)| {
             let at = finder.find_iter(text);
-            at.filter(|at| {
-                let (Mark::Is(key, _) | Mark::Begins(key, _)) = mark;
-                follows_key(&text[..*at], key)
+            at.filter(|at| match mark {
+                Mark::Key(_) => is_key(&text[at + finder.needle().len()..]),
+                Mark::Is(key, _) | Mark::Begins(key, _) => follows_key(&text[..*at], key),
             })
             .count()
         });
         counts.sum()
     }
+}
+
+/// Whether what follows a string makes it a key.
+fn is_key(rest: &[u8]) -> bool {
+    rest.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':')
 }
 
 /// Whether a value that follows this text belongs to the key.
@@ -245,44 +265,45 @@ pub fn tokens(bytes: usize, images: usize) -> u32 {
     u32::try_from(tokens).unwrap_or(u32::MAX)
 }
 
-/// Collects the values of these fields. `Model` counts as `model`, since some
-/// servers read keys in any case.
-struct Names(&'static [&'static str]);
+/// The values as they are found, and the first name that occurs twice.
+struct Found<'a, F> {
+    values: [Option<&'a RawValue>; MOST_FIELDS],
+    repeated: Option<&'static str>,
+    names: PhantomData<F>,
+}
 
-/// The values, and the first name that occurs twice.
-type Found<'a> = (Vec<Option<&'a RawValue>>, Option<&'static str>);
-
-impl<'de> DeserializeSeed<'de> for Names {
-    type Value = Found<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found<'de>, D::Error> {
-        deserializer.deserialize_map(self)
+impl<'de, F: Field> Deserialize<'de> for Found<'de, F> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor(PhantomData))
     }
 }
 
-impl<'de> Visitor<'de> for Names {
-    type Value = Found<'de>;
+struct FieldsVisitor<F>(PhantomData<F>);
+
+impl<'de, F: Field> Visitor<'de> for FieldsVisitor<F> {
+    type Value = Found<'de, F>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found<'de>, A::Error> {
-        let mut values = vec![None; self.0.len()];
-        let mut repeated = None;
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found<'de, F>, A::Error> {
+        const { assert!(F::NAMES.len() <= MOST_FIELDS, "each field has a place") };
+        let mut found = Found { values: [None; MOST_FIELDS], repeated: None, names: self.0 };
         // Keys are raw, because one may hold half of a surrogate pair.
         while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
-            if let Some(at) = place(self.0, key)
-                && values[at].replace(value).is_some()
+            if let Some(at) = place(F::NAMES, key)
+                && found.values[at].replace(value).is_some()
             {
-                repeated.get_or_insert(self.0[at]);
+                found.repeated.get_or_insert(F::NAMES[at]);
             }
         }
-        Ok((values, repeated))
+        Ok(found)
     }
 }
 
-/// The place of a key's name among these.
+/// The place of a key's name among these. `Model` counts as `model`, since some
+/// servers read keys in any case.
 fn place(names: &[&str], key: &RawValue) -> Option<usize> {
     let key = json::unquote(key.get())?;
     names.iter().position(|name| key.eq_ignore_ascii_case(name))
@@ -294,32 +315,48 @@ mod tests {
 
     use super::*;
 
-    const NAMES: &[&str] = &["model", "list", "flag"];
+    #[derive(Clone, Copy, Debug)]
+    enum Known {
+        Model,
+        List,
+        Flag,
+    }
+
+    impl Field for Known {
+        const NAMES: &'static [&'static str] = &["model", "list", "flag"];
+
+        fn place(self) -> usize {
+            self as usize
+        }
+    }
+
+    fn read(body: &[u8]) -> Result<Fields<'_, Known>, BadRequest> {
+        Fields::of(body)
+    }
 
     #[test]
     fn fields_are_found() {
         let body =
             br#" {"x":{"model":1},"mod\u0065l" : "a\/b","list":[ ],"flag":true,"\ud800":1,"\n":2}"#;
-        let fields = Fields::of(body, NAMES).unwrap();
-        assert_eq!(fields.string("model").unwrap().as_deref(), Some("a/b"));
-        assert_eq!(&fields.text[fields.span("model").unwrap()], r#""a\/b""#);
-        assert_eq!(fields.array("list"), Ok("[ ]"));
-        assert!(!fields.filled("list") && fields.filled("model"));
-        assert_eq!(fields.flag("flag"), Ok(true));
-        let fields = Fields::of(br#"{"model":null,"list":7,"flag":0}"#, NAMES).unwrap();
-        assert_eq!(fields.get("model"), None);
-        assert_eq!(fields.string("model"), Ok(None));
-        assert_eq!(fields.number("list"), Some(7));
-        assert_eq!(fields.required("model").unwrap_err().code, "missing_required_parameter");
-        assert_eq!(fields.array("list").unwrap_err().param, Some("list"));
-        assert_eq!(fields.flag("flag").unwrap_err().param, Some("flag"));
-        assert_eq!(fields.get("unheard of"), None);
+        let fields = read(body).unwrap();
+        assert_eq!(fields.string(Known::Model).unwrap().as_deref(), Some("a/b"));
+        assert_eq!(&fields.text[fields.span(Known::Model).unwrap()], r#""a\/b""#);
+        assert_eq!(fields.array(Known::List), Ok("[ ]"));
+        assert!(!fields.filled(Known::List) && fields.filled(Known::Model));
+        assert_eq!(fields.flag(Known::Flag), Ok(true));
+        let fields = read(br#"{"model":null,"list":7,"flag":0}"#).unwrap();
+        assert_eq!(fields.get(Known::Model), None);
+        assert_eq!(fields.string(Known::Model), Ok(None));
+        assert_eq!(fields.number(Known::List), Some(7));
+        assert_eq!(fields.required(Known::Model).unwrap_err().code, "missing_required_parameter");
+        assert_eq!(fields.array(Known::List).unwrap_err().param, Some("list"));
+        assert_eq!(fields.flag(Known::Flag).unwrap_err().param, Some("flag"));
     }
 
     #[test]
     fn bad_bodies_are_refused() {
         let check = |body: &[u8], code: &str| {
-            assert_eq!(Fields::of(body, NAMES).unwrap_err().code, code);
+            assert_eq!(read(body).unwrap_err().code, code);
         };
         check(b"", "invalid_json");
         check(b"[]", "invalid_json");
@@ -332,7 +369,7 @@ mod tests {
         check(br#"{"model":1,"Model":2}"#, "duplicate_field");
         check(br#"{"model":null,"mod\u0065l":2}"#, "duplicate_field");
         let deep = format!("{{\"list\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
-        assert!(Fields::of(deep.as_bytes(), NAMES).is_ok());
+        assert!(read(deep.as_bytes()).is_ok());
     }
 
     #[test]
@@ -342,6 +379,12 @@ mod tests {
         check(r#"[{"type" :"image"},{"type":"images"},{"kind":"image"},{"type":"image"}]"#, 2);
         check(r#"{"mimeType":"image/png","x":"image/png"}"#, 1);
         check(r#""\"type\":\"image\", \"mimeType\":\"image/png\"""#, 0);
+        let marks = Marks::new(&[Mark::Key("image_url")]);
+        let count = |text: &str| marks.count(text);
+        assert_eq!(
+            count(r#"{"image_url" :{"url":"a"},"type":"image_url","x":"\"image_url\":"}"#),
+            1
+        );
     }
 
     #[test]
@@ -361,8 +404,8 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_panics(body in proptest::collection::vec(any::<u8>(), 0..100), near in "\\{\"(model|list|data)\":[\\{\\}\\[\\]\"0-9a-z:, ]{0,30}\\}") {
-            let _ = Fields::of(&body, NAMES);
-            let _ = Fields::of(near.as_bytes(), NAMES);
+            let _ = read(&body);
+            let _ = read(near.as_bytes());
             let _ = Blobs::new(&["data", "a"]).bytes(&near);
             let _ = Marks::new(&[Mark::Is("model", "a"), Mark::Begins("list", "b")]).count(&near);
         }

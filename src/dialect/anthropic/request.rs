@@ -9,22 +9,43 @@ use bytes::Bytes;
 
 use crate::dialect::json::{self, Item, Items, Patch, Span};
 use crate::dialect::node::Node;
-use crate::dialect::peeking::{self, Blobs, Fields, Mark, Marks};
+use crate::dialect::peeking::{self, Blobs, Mark, Marks};
 use crate::dialect::request::{ASK, Address, BadRequest, Continuation, Peek, Task, model_patch};
 use crate::failover::call::Features;
 
 /// The fields that are looked at.
-const NAMES: &[&str] = &[
-    "model",
-    "messages",
-    "stream",
-    "max_tokens",
-    "system",
-    "tools",
-    "thinking",
-    "output_config",
-    "output_format",
-];
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Field {
+    Model,
+    Messages,
+    Stream,
+    MaxTokens,
+    System,
+    Tools,
+    Thinking,
+    OutputConfig,
+    OutputFormat,
+}
+
+impl peeking::Field for Field {
+    const NAMES: &'static [&'static str] = &[
+        "model",
+        "messages",
+        "stream",
+        "max_tokens",
+        "system",
+        "tools",
+        "thinking",
+        "output_config",
+        "output_format",
+    ];
+
+    fn place(self) -> usize {
+        self as usize
+    }
+}
+
+type Fields<'a> = peeking::Fields<'a, Field>;
 
 static IMAGES: LazyLock<Marks> = LazyLock::new(|| Marks::new(&[Mark::Is("type", "image")]));
 static BASE64: LazyLock<Blobs> = LazyLock::new(|| Blobs::new(&["data"]));
@@ -34,41 +55,42 @@ const SYSTEM: &str = "{{system}}";
 
 /// Takes out of a body what routing needs.
 pub fn peek(_task: Task, body: &[u8], address: &Address) -> Result<Peek, BadRequest> {
-    let fields = Fields::of(body, NAMES)?;
-    let named = fields.string("model")?;
+    let fields = Fields::of(body)?;
+    let named = fields.string(Field::Model)?;
     let model = address.model.clone().or(named).ok_or_else(|| peeking::missing("model"))?;
-    let messages = fields.array("messages")?;
-    let stream = fields.flag("stream")?;
+    let messages = fields.array(Field::Messages)?;
+    let stream = fields.flag(Field::Stream)?;
     let images = IMAGES.count(messages);
     Ok(Peek {
         model,
-        model_span: fields.span("model"),
-        turns: fields.span("messages"),
+        model_span: fields.span(Field::Model),
+        turns: fields.span(Field::Messages),
         stream,
         include_usage: true,
         choices: 1,
-        max_output_tokens: fields.number("max_tokens"),
+        max_output_tokens: fields.number(Field::MaxTokens),
         needs: needs(&fields, stream, images > 0),
         input_tokens: peeking::tokens(text_bytes(&fields), images),
     })
 }
 
 fn text_bytes(fields: &Fields<'_>) -> usize {
-    let texts = ["messages", "system", "tools", "output_config", "output_format"];
-    let texts = texts.iter().filter_map(|name| fields.get(name));
+    let texts =
+        [Field::Messages, Field::System, Field::Tools, Field::OutputConfig, Field::OutputFormat];
+    let texts = texts.into_iter().filter_map(|field| fields.get(field));
     texts.map(|text| text.len().saturating_sub(BASE64.bytes(text))).sum()
 }
 
 fn needs(fields: &Fields<'_>, stream: bool, images: bool) -> Features {
-    let node = |name| fields.get(name).map(Node::new);
-    let config = node("output_config");
-    let format = config.and_then(|config| config.get("format")).or(node("output_format"));
-    let thinks = node("thinking").and_then(|thinking| thinking.text("type"));
+    let node = |field| fields.get(field).map(Node::new);
+    let config = node(Field::OutputConfig);
+    let format = config.and_then(|config| config.get("format")).or(node(Field::OutputFormat));
+    let thinks = node(Field::Thinking).and_then(|thinking| thinking.text("type"));
     let thinks = thinks.is_some_and(|kind| kind != "disabled");
     let effort = config.and_then(|config| config.get("effort")).is_some();
     Features::NONE
         .with(Features::STREAMING, stream)
-        .with(Features::TOOLS, fields.filled("tools"))
+        .with(Features::TOOLS, fields.filled(Field::Tools))
         .with(Features::JSON_SCHEMA, format.is_some())
         .with(Features::VISION, images)
         .with(Features::REASONING, thinks || effort)

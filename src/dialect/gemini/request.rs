@@ -10,23 +10,45 @@ use bytes::Bytes;
 use super::fields::{field, texts};
 use crate::dialect::json::{self, Item, Items, Patch, Span};
 use crate::dialect::node::Node;
-use crate::dialect::peeking::{self, Blobs, Fields, Mark, Marks};
+use crate::dialect::peeking::{self, Blobs, Field as _, Mark, Marks};
 use crate::dialect::request::{ASK, Address, BadRequest, Continuation, Peek, Task};
 use crate::failover::call::Features;
 
 /// What is looked at. Keys in `snake_case` are known to the server too.
-const NAMES: &[&str] = &[
-    "contents",
-    "content",
-    "requests",
-    "generateContentRequest",
-    "generate_content_request",
-    "systemInstruction",
-    "system_instruction",
-    "tools",
-    "generationConfig",
-    "generation_config",
-];
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Field {
+    Contents,
+    Content,
+    Requests,
+    GenerateContentRequest,
+    SnakeGenerateContentRequest,
+    SystemInstruction,
+    SnakeSystemInstruction,
+    Tools,
+    GenerationConfig,
+    SnakeGenerationConfig,
+}
+
+impl peeking::Field for Field {
+    const NAMES: &'static [&'static str] = &[
+        "contents",
+        "content",
+        "requests",
+        "generateContentRequest",
+        "generate_content_request",
+        "systemInstruction",
+        "system_instruction",
+        "tools",
+        "generationConfig",
+        "generation_config",
+    ];
+
+    fn place(self) -> usize {
+        self as usize
+    }
+}
+
+type Fields<'a> = peeking::Fields<'a, Field>;
 
 static IMAGES: LazyLock<Marks> = LazyLock::new(|| {
     Marks::new(&[Mark::Begins("mimeType", "image/"), Mark::Begins("mime_type", "image/")])
@@ -37,12 +59,14 @@ static BLOBS: LazyLock<Blobs> =
 /// Takes out of a body what routing needs. The model, and whether a stream is
 /// wanted, say the URL.
 pub fn peek(task: Task, body: &[u8], address: &Address) -> Result<Peek, BadRequest> {
-    let fields = Fields::of(body, NAMES)?;
+    let fields = Fields::of(body)?;
     let model = address.model.clone().ok_or_else(|| peeking::missing("model"))?;
     let input = input(task, &fields)?;
-    let system = either(&fields, "systemInstruction", "system_instruction")?.unwrap_or("");
-    let tools = fields.get("tools").unwrap_or("");
-    let config = either(&fields, "generationConfig", "generation_config")?.map(Node::new);
+    let system =
+        either(&fields, Field::SystemInstruction, Field::SnakeSystemInstruction)?.unwrap_or("");
+    let tools = fields.get(Field::Tools).unwrap_or("");
+    let config =
+        either(&fields, Field::GenerationConfig, Field::SnakeGenerationConfig)?.map(Node::new);
     let config = |name: &str| config.and_then(|config| field(config, name));
     let schema = config("responseSchema").or_else(|| config("responseJsonSchema"));
     let images = IMAGES.count(input);
@@ -50,14 +74,14 @@ pub fn peek(task: Task, body: &[u8], address: &Address) -> Result<Peek, BadReque
     Ok(Peek {
         model,
         model_span: None,
-        turns: fields.span("contents"),
+        turns: fields.span(Field::Contents),
         stream: address.stream,
         include_usage: true,
         choices: config("candidateCount").and_then(Node::u32).unwrap_or(1).max(1),
         max_output_tokens: config("maxOutputTokens").and_then(Node::u32),
         needs: Features::NONE
             .with(Features::STREAMING, address.stream)
-            .with(Features::TOOLS, fields.filled("tools"))
+            .with(Features::TOOLS, fields.filled(Field::Tools))
             .with(
                 Features::JSON_SCHEMA,
                 schema.is_some() || promises_json(config("responseMimeType")),
@@ -71,12 +95,13 @@ pub fn peek(task: Task, body: &[u8], address: &Address) -> Result<Peek, BadReque
 /// The contents, or the texts to embed.
 fn input<'a>(task: Task, fields: &Fields<'a>) -> Result<&'a str, BadRequest> {
     match task {
-        Task::Generate => fields.array("contents"),
-        Task::Embed => fields.required("content"),
-        Task::EmbedBatch => fields.array("requests"),
+        Task::Generate => fields.array(Field::Contents),
+        Task::Embed => fields.required(Field::Content),
+        Task::EmbedBatch => fields.array(Field::Requests),
         Task::CountTokens => {
-            let whole = either(fields, "generateContentRequest", "generate_content_request")?;
-            Ok(whole.or_else(|| fields.get("contents")).unwrap_or(""))
+            let whole =
+                either(fields, Field::GenerateContentRequest, Field::SnakeGenerateContentRequest)?;
+            Ok(whole.or_else(|| fields.get(Field::Contents)).unwrap_or(""))
         }
     }
 }
@@ -84,15 +109,15 @@ fn input<'a>(task: Task, fields: &Fields<'a>) -> Result<&'a str, BadRequest> {
 /// A field by either of its names; both at once are as bad as the same twice.
 fn either<'a>(
     fields: &Fields<'a>,
-    camel: &'static str,
-    snake: &str,
+    camel: Field,
+    snake: Field,
 ) -> Result<Option<&'a str>, BadRequest> {
     match (fields.get(camel), fields.get(snake)) {
-        (Some(_), Some(_)) => Err(BadRequest::new(
-            "duplicate_field",
-            Some(camel),
-            format!("{camel} occurs twice, once as {snake}"),
-        )),
+        (Some(_), Some(_)) => {
+            let (camel, snake) = (camel.name(), snake.name());
+            let message = format!("{camel} occurs twice, once as {snake}");
+            Err(BadRequest::new("duplicate_field", Some(camel), message))
+        }
         (one, other) => Ok(one.or(other)),
     }
 }

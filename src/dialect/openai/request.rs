@@ -2,184 +2,18 @@
 //! broken answer. The body is never parsed into a tree and written back, so
 //! numbers, key order, unknown fields and odd escapes survive.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use memchr::memmem::Finder;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
+use crate::dialect::edit;
 use crate::dialect::json::{self, Item, Items, Patch, Span};
+use crate::dialect::peeking::{self, Blobs, Mark, Marks};
 use crate::dialect::request::{ASK, Address, BadRequest, Continuation, Peek, Task, model_patch};
 use crate::failover::call::Features;
 
-/// Bytes of English text per token, on average over current tokenizers.
-const BYTES_PER_TOKEN: usize = 4;
-
-/// What an image costs; providers charge between 85 and some 1,500.
-const TOKENS_PER_IMAGE: usize = 1000;
-
-/// Made once: to prepare a search costs more than to search a short body.
-static IMAGE_KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#""image_url""#));
-static BASE64: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b";base64,"));
-
-/// Takes out of a body what routing needs. Checks that the body is one JSON
-/// object in UTF-8 and that no field which is looked at occurs twice: gateway
-/// and provider could disagree on which of the two counts.
-pub fn peek(task: Task, body: &[u8], address: &Address) -> Result<Peek, BadRequest> {
-    let text = std::str::from_utf8(body)
-        .map_err(|error| invalid(format!("the body is not UTF-8: {error}")))?;
-    if text.starts_with('\u{feff}') {
-        return Err(invalid("the body begins with a byte order mark"));
-    }
-    let fields: Fields = serde_json::from_str(text)
-        .map_err(|error| invalid(format!("the body is not a JSON object of the API: {error}")))?;
-    if let Some(key) = fields.repeated {
-        return Err(BadRequest::new("duplicate_field", Some(key), format!("{key} occurs twice")));
-    }
-    read(task, text, &fields, address)
-}
-
-fn invalid(message: impl Into<String>) -> BadRequest {
-    BadRequest::new("invalid_json", None, message)
-}
-
-fn wrong(param: &'static str, message: &str) -> BadRequest {
-    BadRequest::new("invalid_value", Some(param), format!("{param} {message}"))
-}
-
-fn read(
-    task: Task,
-    text: &str,
-    fields: &Fields<'_>,
-    address: &Address,
-) -> Result<Peek, BadRequest> {
-    let written = fields.get(Field::Model);
-    let named = written.map(serde_json::from_str::<Cow<'_, str>>).transpose();
-    let named = named.map_err(|_| wrong("model", "must be a string"))?;
-    // Azure names the deployment in the URL, and what the body says is ignored.
-    let model = address.model.clone().or_else(|| named.map(Cow::into_owned)).ok_or_else(|| {
-        BadRequest::new("missing_required_parameter", Some("model"), "model is missing")
-    })?;
-    let input = input(task, fields)?;
-    let stream =
-        flag(fields.get(Field::Stream)).map_err(|()| wrong("stream", "must be a boolean"))?;
-    let size = Size::of(input, fields);
-    Ok(Peek {
-        model,
-        model_span: written.map(|written| span(text, written)),
-        turns: fields.get(Field::Messages).map(|messages| span(text, messages)),
-        stream,
-        include_usage: fields.get(Field::StreamOptions).is_some_and(includes_usage),
-        choices: fields.number(Field::N).unwrap_or(1).max(1),
-        max_output_tokens: fields
-            .number(Field::MaxCompletionTokens)
-            .or_else(|| fields.number(Field::MaxTokens)),
-        needs: needs(fields, stream, size.images > 0),
-        input_tokens: size.tokens(),
-    })
-}
-
-/// The messages of a chat, the input of an embedding.
-fn input<'a>(task: Task, fields: &Fields<'a>) -> Result<&'a str, BadRequest> {
-    let missing = |param| {
-        BadRequest::new("missing_required_parameter", Some(param), format!("{param} is missing"))
-    };
-    match task {
-        Task::Generate => {
-            let messages = fields.get(Field::Messages).ok_or_else(|| missing("messages"))?;
-            if !messages.starts_with('[') {
-                return Err(wrong("messages", "must be an array"));
-            }
-            Ok(messages)
-        }
-        Task::Embed => fields.get(Field::Input).ok_or_else(|| missing("input")),
-        Task::EmbedBatch | Task::CountTokens => Ok(fields.get(Field::Input).unwrap_or("")),
-    }
-}
-
-fn flag(json: Option<&str>) -> Result<bool, ()> {
-    match json {
-        None | Some("false") => Ok(false),
-        Some("true") => Ok(true),
-        Some(_) => Err(()),
-    }
-}
-
-fn includes_usage(options: &str) -> bool {
-    let options = options.as_bytes();
-    crate::dialect::edit::json_at(options, "/include_usage") == Some("true")
-}
-
-fn needs(fields: &Fields<'_>, stream: bool, images: bool) -> Features {
-    let filled = |field| fields.get(field).is_some_and(|json| !is_empty(json));
-    let promises_json = fields.get(Field::ResponseFormat).is_some_and(|format| {
-        let kind = crate::dialect::edit::json_at(format.as_bytes(), "/type");
-        matches!(kind, Some(r#""json_schema""# | r#""json_object""#))
-    });
-    Features::NONE
-        .with(Features::STREAMING, stream)
-        .with(Features::TOOLS, filled(Field::Tools) || filled(Field::Functions))
-        .with(Features::JSON_SCHEMA, promises_json)
-        .with(Features::VISION, images)
-        .with(Features::REASONING, filled(Field::ReasoningEffort))
-}
-
-fn is_empty(json: &str) -> bool {
-    let mut bytes = json.bytes().filter(|byte| !byte.is_ascii_whitespace());
-    matches!((bytes.next(), bytes.next()), (Some(b'['), Some(b']')) | (Some(b'{'), Some(b'}')))
-}
-
-/// How long the input is.
-struct Size {
-    bytes: usize,
-    images: usize,
-}
-
-impl Size {
-    fn of(input: &str, fields: &Fields<'_>) -> Self {
-        let definitions = [Field::Tools, Field::Functions, Field::ResponseFormat];
-        let defined: usize = definitions.iter().filter_map(|f| fields.get(*f)).map(str::len).sum();
-        let input = input.as_bytes();
-        let images = IMAGE_KEY
-            .find_iter(input)
-            .filter(|at| is_key(&input[at + IMAGE_KEY.needle().len()..]))
-            .count();
-        Self { bytes: defined + input.len() - data_uri_bytes(input), images }
-    }
-
-    fn tokens(&self) -> u32 {
-        let tokens = self.bytes / BYTES_PER_TOKEN + self.images * TOKENS_PER_IMAGE;
-        u32::try_from(tokens).unwrap_or(u32::MAX)
-    }
-}
-
-/// Whether what follows a string makes it a key. A quoted `"image_url"` in a
-/// user's text never looks like this: its quotes are escaped.
-fn is_key(rest: &[u8]) -> bool {
-    rest.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':')
-}
-
-/// Bytes of base64 in data URIs: images and files are no text.
-fn data_uri_bytes(input: &[u8]) -> usize {
-    let mut total = 0;
-    let mut at = 0;
-    while let Some(found) = BASE64.find(&input[at..]) {
-        at += found;
-        let length = memchr::memchr(b'"', &input[at..]).unwrap_or(input.len() - at);
-        total += length;
-        at += length;
-    }
-    total
-}
-
-/// Where a borrowed part of the text lies in it.
-fn span(text: &str, part: &str) -> Span {
-    let start = part.as_ptr() as usize - text.as_ptr() as usize;
-    start..start + part.len()
-}
+static IMAGES: LazyLock<Marks> = LazyLock::new(|| Marks::new(&[Mark::Key("image_url")]));
+static BLOBS: LazyLock<Blobs> = LazyLock::new(|| Blobs::new(&[]));
 
 /// The fields that are looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -198,76 +32,84 @@ enum Field {
     ReasoningEffort,
 }
 
-impl Field {
-    const COUNT: usize = 12;
-    const NAMES: [(&'static str, Self); Self::COUNT] = [
-        ("model", Self::Model),
-        ("messages", Self::Messages),
-        ("input", Self::Input),
-        ("stream", Self::Stream),
-        ("stream_options", Self::StreamOptions),
-        ("n", Self::N),
-        ("max_tokens", Self::MaxTokens),
-        ("max_completion_tokens", Self::MaxCompletionTokens),
-        ("tools", Self::Tools),
-        ("functions", Self::Functions),
-        ("response_format", Self::ResponseFormat),
-        ("reasoning_effort", Self::ReasoningEffort),
+impl peeking::Field for Field {
+    const NAMES: &'static [&'static str] = &[
+        "model",
+        "messages",
+        "input",
+        "stream",
+        "stream_options",
+        "n",
+        "max_tokens",
+        "max_completion_tokens",
+        "tools",
+        "functions",
+        "response_format",
+        "reasoning_effort",
     ];
-}
 
-/// The field a key is, if it is one. `Model` counts as `model`, since some
-/// servers read keys in any case.
-fn field(key: &RawValue) -> Option<(&'static str, Field)> {
-    let key = json::unquote(key.get())?;
-    Field::NAMES.into_iter().find(|(name, _)| key.eq_ignore_ascii_case(name))
-}
-
-/// The raw values of the fields; `null` is as good as absent.
-#[derive(Default)]
-struct Fields<'a> {
-    values: [Option<&'a RawValue>; Field::COUNT],
-    repeated: Option<&'static str>,
-}
-
-impl<'a> Fields<'a> {
-    fn get(&self, field: Field) -> Option<&'a str> {
-        self.values[field as usize].map(RawValue::get).filter(|json| *json != "null")
-    }
-
-    /// A count; anything else is left for the provider to judge.
-    fn number(&self, field: Field) -> Option<u32> {
-        self.get(field)?.parse().ok()
+    fn place(self) -> usize {
+        self as usize
     }
 }
 
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor)
+type Fields<'a> = peeking::Fields<'a, Field>;
+
+/// Takes out of a body what routing needs.
+pub fn peek(task: Task, body: &[u8], address: &Address) -> Result<Peek, BadRequest> {
+    let fields = Fields::of(body)?;
+    let named = fields.string(Field::Model)?;
+    // Azure names the deployment in the URL, and what the body says is ignored.
+    let model = address.model.clone().or(named).ok_or_else(|| peeking::missing("model"))?;
+    let input = input(task, &fields)?;
+    let stream = fields.flag(Field::Stream)?;
+    let images = IMAGES.count(input);
+    Ok(Peek {
+        model,
+        model_span: fields.span(Field::Model),
+        turns: fields.span(Field::Messages),
+        stream,
+        include_usage: fields.get(Field::StreamOptions).is_some_and(includes_usage),
+        choices: fields.number(Field::N).unwrap_or(1).max(1),
+        max_output_tokens: fields
+            .number(Field::MaxCompletionTokens)
+            .or_else(|| fields.number(Field::MaxTokens)),
+        needs: needs(&fields, stream, images > 0),
+        input_tokens: tokens(&fields, input, images),
+    })
+}
+
+/// The messages of a chat, the input of an embedding.
+fn input<'a>(task: Task, fields: &Fields<'a>) -> Result<&'a str, BadRequest> {
+    match task {
+        Task::Generate => fields.array(Field::Messages),
+        Task::Embed => fields.required(Field::Input),
+        Task::EmbedBatch | Task::CountTokens => Ok(fields.get(Field::Input).unwrap_or("")),
     }
 }
 
-struct FieldsVisitor;
+fn includes_usage(options: &str) -> bool {
+    edit::json_at(options.as_bytes(), "/include_usage") == Some("true")
+}
 
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields<'de>;
+fn needs(fields: &Fields<'_>, stream: bool, images: bool) -> Features {
+    let promises_json = fields.get(Field::ResponseFormat).is_some_and(|format| {
+        let kind = edit::json_at(format.as_bytes(), "/type");
+        matches!(kind, Some(r#""json_schema""# | r#""json_object""#))
+    });
+    Features::NONE
+        .with(Features::STREAMING, stream)
+        .with(Features::TOOLS, fields.filled(Field::Tools) || fields.filled(Field::Functions))
+        .with(Features::JSON_SCHEMA, promises_json)
+        .with(Features::VISION, images)
+        .with(Features::REASONING, fields.filled(Field::ReasoningEffort))
+}
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-        let mut fields = Fields::default();
-        // Keys are raw, because one may hold half of a surrogate pair.
-        while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
-            if let Some((name, field)) = field(key)
-                && fields.values[field as usize].replace(value).is_some()
-            {
-                fields.repeated.get_or_insert(name);
-            }
-        }
-        Ok(fields)
-    }
+fn tokens(fields: &Fields<'_>, input: &str, images: usize) -> u32 {
+    let definitions = [Field::Tools, Field::Functions, Field::ResponseFormat];
+    let defined = definitions.map(|field| fields.get(field).map_or(0, str::len));
+    let text = input.len() - BLOBS.bytes(input);
+    peeking::tokens(text + defined.iter().sum::<usize>(), images)
 }
 
 /// The request that continues a broken answer at another target: the client's,
@@ -283,7 +125,8 @@ pub fn continue_from(
     let mut patches: Vec<Patch> =
         peek.model_span.iter().map(|span| model_patch(span, model)).collect();
     if !partial.is_empty() {
-        let messages = peek.turns.as_ref().ok_or_else(|| wrong("messages", "is missing"))?;
+        let messages =
+            peek.turns.as_ref().ok_or_else(|| peeking::wrong("messages", "is missing"))?;
         patches.extend(turns(body, messages, partial, how));
     }
     Ok(json::patch(body, patches))

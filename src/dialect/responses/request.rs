@@ -10,20 +10,41 @@ use bytes::Bytes;
 use super::input;
 use crate::dialect::json::{self, Item, Items, Patch, Span};
 use crate::dialect::node::Node;
-use crate::dialect::peeking::{self, Blobs, Fields, Mark, Marks, missing, wrong};
+use crate::dialect::peeking::{self, Blobs, Mark, Marks, missing, wrong};
 use crate::dialect::request::{ASK, Address, BadRequest, Continuation, Peek, Task, model_patch};
 use crate::failover::call::Features;
 
-const FIELDS: &[&str] = &[
-    "model",
-    "input",
-    "instructions",
-    "stream",
-    "max_output_tokens",
-    "tools",
-    "text",
-    "reasoning",
-];
+/// The fields that are looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Field {
+    Model,
+    Input,
+    Instructions,
+    Stream,
+    MaxOutputTokens,
+    Tools,
+    Text,
+    Reasoning,
+}
+
+impl peeking::Field for Field {
+    const NAMES: &'static [&'static str] = &[
+        "model",
+        "input",
+        "instructions",
+        "stream",
+        "max_output_tokens",
+        "tools",
+        "text",
+        "reasoning",
+    ];
+
+    fn place(self) -> usize {
+        self as usize
+    }
+}
+
+type Fields<'a> = peeking::Fields<'a, Field>;
 
 static IMAGES: LazyLock<Marks> = LazyLock::new(|| {
     Marks::new(&[Mark::Is("type", "input_image"), Mark::Is("type", "computer_screenshot")])
@@ -42,47 +63,48 @@ pub fn peek(task: Task, body: &[u8], address: &Address) -> Result<Peek, BadReque
             return Err(BadRequest::new("unsupported", None, "this API has no embeddings"));
         }
     }
-    let fields = Fields::of(body, FIELDS)?;
-    let model = match (&address.model, fields.string("model")?) {
+    let fields = Fields::of(body)?;
+    let model = match (&address.model, fields.string(Field::Model)?) {
         (Some(model), _) => model.clone(),
         (None, Some(model)) => model,
         (None, None) => return Err(missing("model")),
     };
-    let input = fields.get("input").unwrap_or("");
+    let input = fields.get(Field::Input).unwrap_or("");
     if !(input.is_empty() || input.starts_with(['"', '['])) {
         return Err(wrong("input", "must be a string or an array"));
     }
-    let stream = fields.flag("stream")?;
+    let stream = fields.flag(Field::Stream)?;
     let images = IMAGES.count(input);
     Ok(Peek {
         model,
-        model_span: fields.span("model"),
-        turns: fields.span("input"),
+        model_span: fields.span(Field::Model),
+        turns: fields.span(Field::Input),
         stream,
         include_usage: true,
         choices: 1,
-        max_output_tokens: fields.number("max_output_tokens"),
+        max_output_tokens: fields.number(Field::MaxOutputTokens),
         needs: needs(&fields, stream, images > 0),
         input_tokens: tokens(&fields, input, images),
     })
 }
 
 fn needs(fields: &Fields<'_>, stream: bool, images: bool) -> Features {
-    let text = Node::new(fields.get("text").unwrap_or(""));
+    let text = Node::new(fields.get(Field::Text).unwrap_or(""));
     let format = text.get("format").and_then(|format| format.text("type"));
     let formatted = format.is_some_and(|kind| matches!(&*kind, "json_schema" | "json_object"));
-    let reasoning = Node::new(fields.get("reasoning").unwrap_or(""));
+    let reasoning = Node::new(fields.get(Field::Reasoning).unwrap_or(""));
     let effort = reasoning.text("effort");
     Features::NONE
         .with(Features::STREAMING, stream)
-        .with(Features::TOOLS, fields.filled("tools"))
+        .with(Features::TOOLS, fields.filled(Field::Tools))
         .with(Features::JSON_SCHEMA, formatted)
         .with(Features::VISION, images)
         .with(Features::REASONING, effort.is_some_and(|effort| effort != "none"))
 }
 
 fn tokens(fields: &Fields<'_>, input: &str, images: usize) -> u32 {
-    let others = ["instructions", "tools"].map(|name| fields.get(name).map_or(0, str::len));
+    let others =
+        [Field::Instructions, Field::Tools].map(|field| fields.get(field).map_or(0, str::len));
     let text = input.len().saturating_sub(BLOBS.bytes(input));
     peeking::tokens(text + others.iter().sum::<usize>(), images)
 }
