@@ -9,11 +9,12 @@
 //!
 //! What all share: [`json`] (places in JSON text), [`node`] (values, read
 //! lazily), [`edit`] (JSON pointers), [`sse`] (frames), [`stream`] (what a frame
-//! is), [`writer`] (a stream to a client), [`answer`] (what a policy sees),
-//! [`schema`], [`continuation`] (the seam of a continued stream), [`errors`] and
-//! [`hints`] (error replies), [`headers`], [`door`] (clients' paths),
-//! [`provider`] (providers' URLs), [`target`] (what models and servers can do),
-//! [`catalog`] (which model can do what).
+//! is), [`whole`] (bodies that are no answer), [`writer`] (a stream to a
+//! client), [`answer`] (what a policy sees), [`schema`], [`continuation`] (the
+//! seam of a continued stream), [`errors`] and [`hints`] (error replies),
+//! [`headers`], [`door`] (clients' paths), [`provider`] (providers' URLs),
+//! [`target`] (what models and servers can do), [`catalog`] (which model can do
+//! what).
 
 pub mod answer;
 pub mod anthropic;
@@ -39,6 +40,7 @@ pub mod sse;
 pub mod stream;
 pub mod target;
 pub mod translate;
+pub mod whole;
 pub mod writer;
 
 use std::time::Duration;
@@ -52,12 +54,12 @@ use crate::secret::Secret;
 pub use answer::{AnswerText, FinishReason};
 pub use client::{AttemptLine, ErrorOut};
 pub use continuation::{Misfit, Seam};
-pub use openai::whole::Whole;
 pub use provider::{ProviderDialect, Site};
 pub use request::{Address, BadRequest, Continuation, Peek, Task};
 pub use sse::{Frame, Framer};
 pub use stream::{Content, Part, Reader};
 pub use target::{Abilities, Quirks, Target, Written};
+pub use whole::Whole;
 pub use writer::{Framing, Head, Writer};
 
 /// A wire format, of a provider or of a client.

@@ -18,8 +18,8 @@ use crate::dialect::hub::legend::FREE_TEXT_PARAMETER;
 use crate::dialect::hub::{Answer, Choice, Part};
 use crate::dialect::json::{self, Item, Items, Patch};
 use crate::dialect::node::Node;
-use crate::dialect::openai::whole::Whole;
 use crate::dialect::request::Task;
+use crate::dialect::whole::{self, Whole, not_an_answer};
 use crate::dialect::writer::Head;
 use crate::failover::attempt::Outcome;
 use crate::secret::Secret;
@@ -31,10 +31,7 @@ pub fn read_whole(
     body: &[u8],
     secrets: &[&Secret],
 ) -> Result<Whole, Outcome> {
-    let text = std::str::from_utf8(body).map_err(|_| not_an_answer("a body that is not UTF-8"))?;
-    let text = text.trim_ascii();
-    serde_json::from_str::<IgnoredAny>(text)
-        .map_err(|error| no_json(text, content_type, &error))?;
+    let text = whole::json(content_type, body)?;
     let node = Node::new(text);
     let error = node.text("type").as_deref() == Some("error") || node.get("error").is_some();
     if error || node.is_array() && text.contains("\"error\"") {
@@ -52,24 +49,6 @@ pub fn read_whole(
         Task::CountTokens => Ok(Whole { answer: AnswerText::default(), model }),
         Task::Embed | Task::EmbedBatch => Err(not_an_answer("there are no embeddings")),
     }
-}
-
-fn not_an_answer(what: impl Into<String>) -> Outcome {
-    Outcome::NotAnAnswer { detail: what.into() }
-}
-
-fn no_json(text: &str, content_type: Option<&str>, error: &serde_json::Error) -> Outcome {
-    let html = content_type.is_some_and(|kind| kind.starts_with("text/html"));
-    if text.is_empty() {
-        return not_an_answer("an empty body");
-    }
-    if html || text.starts_with('<') {
-        return not_an_answer("an HTML page");
-    }
-    if text.starts_with("data:") || text.starts_with("event:") || text.starts_with(':') {
-        return not_an_answer("a stream, although none was asked for");
-    }
-    not_an_answer(format!("a body that is not the JSON of an answer: {error}"))
 }
 
 /// The answer in a body that passed `read_whole`.

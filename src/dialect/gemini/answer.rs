@@ -11,8 +11,8 @@ use crate::dialect::answer::AnswerText;
 use crate::dialect::errors::hidden_error;
 use crate::dialect::hub::{Answer, Choice, Finish, Part};
 use crate::dialect::node::Node;
-use crate::dialect::openai::whole::Whole;
 use crate::dialect::request::Task;
+use crate::dialect::whole::{self, Whole, not_an_answer};
 use crate::dialect::writer::Head;
 use crate::dialect::{edit, json};
 use crate::failover::attempt::Outcome;
@@ -27,11 +27,7 @@ pub fn read_whole(
     body: &[u8],
     secrets: &[&Secret],
 ) -> Result<Whole, Outcome> {
-    let text = std::str::from_utf8(body).map_err(|_| not_an_answer("a body that is not UTF-8"))?;
-    let text = text.trim_ascii();
-    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
-        return Err(no_json(text, content_type, &error));
-    }
+    let text = whole::json(content_type, body)?;
     let node = Node::new(text);
     if is_error(node) {
         return Err(Outcome::Error(hidden_error(TABLE, text, secrets)));
@@ -44,24 +40,6 @@ pub fn read_whole(
         Task::Embed | Task::EmbedBatch => embedded(node),
         Task::CountTokens => counted(node),
     }
-}
-
-fn not_an_answer(what: impl Into<String>) -> Outcome {
-    Outcome::NotAnAnswer { detail: what.into() }
-}
-
-fn no_json(text: &str, content_type: Option<&str>, error: &serde_json::Error) -> Outcome {
-    let html = content_type.is_some_and(|kind| kind.starts_with("text/html"));
-    if text.is_empty() {
-        return not_an_answer("an empty body");
-    }
-    if html || text.starts_with('<') {
-        return not_an_answer("an HTML page");
-    }
-    if text.starts_with("data:") {
-        return not_an_answer("a stream, although none was asked for");
-    }
-    not_an_answer(format!("a body that is not the JSON of an answer: {error}"))
 }
 
 fn generated(node: Node<'_>) -> Result<Whole, Outcome> {
@@ -212,12 +190,7 @@ mod tests {
 
     /// `Ok` is the text, `Err` the class or the detail.
     fn read(task: Task, body: &str) -> Result<String, String> {
-        match read_whole(task, Some("application/json"), body.as_bytes(), &[]) {
-            Ok(whole) => Ok(whole.answer.text),
-            Err(Outcome::Error(reply)) => Err(reply.class.label().to_owned()),
-            Err(Outcome::NotAnAnswer { detail }) => Err(detail),
-            Err(other) => panic!("{other:?}"),
-        }
+        whole::tests::read(Dialect::Gemini, task, body)
     }
 
     #[test]

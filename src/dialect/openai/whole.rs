@@ -1,6 +1,4 @@
 //! A whole (not streamed) 200 body: whether it is an answer, and what it says.
-//! The gateway is the only layer that notices a 200 that is no answer: SDKs take
-//! `{}`, an error object or a page of HTML without complaint.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -10,21 +8,13 @@ use serde_json::value::RawValue;
 use crate::dialect::answer::AnswerText;
 use crate::dialect::json;
 use crate::dialect::request::Task;
+use crate::dialect::whole::{self, Whole, not_an_answer};
 use crate::dialect::{edit, errors};
 use crate::failover::attempt::Outcome;
 use crate::secret::Secret;
 
 use super::chunk::{self, Choices, Reply};
 use super::error_table::TABLE;
-
-/// What a whole answer says.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Whole {
-    /// The first choice; empty for embeddings.
-    pub answer: AnswerText,
-    /// The model that answered, where the body names it.
-    pub model: Option<String>,
-}
 
 #[derive(Deserialize)]
 struct Embeddings<'a> {
@@ -42,9 +32,8 @@ pub fn read_whole(
     body: &[u8],
     secrets: &[&Secret],
 ) -> Result<Whole, Outcome> {
-    let text = std::str::from_utf8(body).map_err(|_| not_an_answer("a body that is not UTF-8"))?;
-    let text = text.trim_ascii();
-    let no_json = |error: &serde_json::Error| no_json(text, content_type, error);
+    let text = whole::text(body)?;
+    let no_json = |error: &serde_json::Error| whole::no_json(text, content_type, error);
     match task {
         Task::Generate => match serde_json::from_str::<Reply<'_>>(text) {
             Ok(reply) if reply.is_error() => Err(hidden(text, secrets)),
@@ -73,24 +62,6 @@ fn hidden(text: &str, secrets: &[&Secret]) -> Outcome {
 fn hidden_in_list(text: &str, secrets: &[&Secret]) -> Option<Outcome> {
     let listed = text.starts_with('[') && text.contains("\"error\"");
     (listed && serde_json::from_str::<IgnoredAny>(text).is_ok()).then(|| hidden(text, secrets))
-}
-
-fn not_an_answer(what: impl Into<String>) -> Outcome {
-    Outcome::NotAnAnswer { detail: what.into() }
-}
-
-fn no_json(text: &str, content_type: Option<&str>, error: &serde_json::Error) -> Outcome {
-    let html = content_type.is_some_and(|kind| kind.starts_with("text/html"));
-    if text.is_empty() {
-        return not_an_answer("an empty body");
-    }
-    if html || text.starts_with('<') {
-        return not_an_answer("an HTML page");
-    }
-    if text.starts_with("data:") || text.starts_with("event:") || text.starts_with(':') {
-        return not_an_answer("a stream, although none was asked for");
-    }
-    not_an_answer(format!("a body that is not the JSON of an answer: {error}"))
 }
 
 fn chat(reply: &Reply<'_>) -> Result<Whole, Outcome> {
@@ -144,6 +115,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::dialect::Dialect;
     use crate::dialect::answer::FinishReason;
 
     const ANSWER: &str = r#"{"id":"c1","object":"chat.completion","created":7,"model":"m","choices":[{"index":0,
@@ -153,12 +125,7 @@ mod tests {
 
     /// `Ok` is the text, `Err` the class or the detail.
     fn read(task: Task, body: &str) -> Result<String, String> {
-        match read_whole(task, Some("application/json"), body.as_bytes(), &[]) {
-            Ok(whole) => Ok(whole.answer.text),
-            Err(Outcome::Error(reply)) => Err(reply.class.label().to_owned()),
-            Err(Outcome::NotAnAnswer { detail }) => Err(detail),
-            Err(other) => panic!("{other:?}"),
-        }
+        whole::tests::read(Dialect::OpenAi, task, body)
     }
 
     #[test]

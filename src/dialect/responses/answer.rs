@@ -2,7 +2,6 @@
 //! for a client.
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
 
 use super::error_table::TABLE;
 use super::foreign::FOREIGN_REASONING;
@@ -13,17 +12,13 @@ use crate::dialect::answer::AnswerText;
 use crate::dialect::hub::{Answer, Choice, Part};
 use crate::dialect::json::{self, Patch};
 use crate::dialect::node::Node;
-use crate::dialect::openai::whole::Whole;
 use crate::dialect::peeking::span;
 use crate::dialect::request::Task;
+use crate::dialect::whole::{self, Whole, not_an_answer};
 use crate::dialect::writer::Head;
 use crate::dialect::{Dialect, errors};
 use crate::failover::attempt::Outcome;
 use crate::secret::Secret;
-
-fn not_an_answer(what: impl Into<String>) -> Outcome {
-    Outcome::NotAnAnswer { detail: what.into() }
-}
 
 /// Reads the complete body of a 200, or says what is wrong with it.
 pub fn read_whole(
@@ -32,11 +27,7 @@ pub fn read_whole(
     body: &[u8],
     secrets: &[&Secret],
 ) -> Result<Whole, Outcome> {
-    let text = std::str::from_utf8(body).map_err(|_| not_an_answer("a body that is not UTF-8"))?;
-    let text = text.trim_ascii();
-    if let Err(error) = serde_json::from_str::<&RawValue>(text) {
-        return Err(no_json(text, content_type, &error));
-    }
+    let text = whole::json(content_type, body)?;
     let root = Node::new(text);
     let listed = text.starts_with('[') && text.contains("\"error\"");
     if listed || root.text("type").is_some_and(|kind| kind == "error") {
@@ -72,20 +63,6 @@ pub fn failure(response: Node<'_>) -> Option<String> {
         let error = Object::new().text("code", &status).text("message", &message).end();
         Object::new().raw("error", &error).end()
     })
-}
-
-fn no_json(text: &str, content_type: Option<&str>, error: &serde_json::Error) -> Outcome {
-    let html = content_type.is_some_and(|kind| kind.starts_with("text/html"));
-    if text.is_empty() {
-        return not_an_answer("an empty body");
-    }
-    if html || text.starts_with('<') {
-        return not_an_answer("an HTML page");
-    }
-    if text.starts_with("data:") || text.starts_with("event:") || text.starts_with(':') {
-        return not_an_answer("a stream, although none was asked for");
-    }
-    not_an_answer(format!("a body that is not the JSON of an answer: {error}"))
 }
 
 /// The answer in a body that passed `read_whole`.

@@ -94,11 +94,7 @@ fn why_answers_end() {
 #[test]
 fn bodies_that_are_no_answer() {
     let check = |task, body: &str, expected: &str| {
-        let seen = match read_whole(task, Some("application/json"), body.as_bytes(), &[]) {
-            Err(Outcome::Error(reply)) => reply.class.label().to_owned(),
-            Err(Outcome::NotAnAnswer { detail }) => detail,
-            other => panic!("{body}: {other:?}"),
-        };
+        let seen = whole::tests::read(Dialect::Responses, task, body).unwrap_err();
         assert!(seen.starts_with(expected), "{body}: {seen}");
     };
     let generate = |body: &str, expected| check(Task::Generate, body, expected);

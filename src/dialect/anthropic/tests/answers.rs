@@ -6,18 +6,13 @@ use super::head;
 use crate::dialect::answer::FinishReason;
 use crate::dialect::anthropic::{amend_whole, read_answer, read_whole, write_answer};
 use crate::dialect::hub::{Answer, Choice, Event, Finish, Part, Usage};
+use crate::dialect::whole::tests::read;
 use crate::dialect::{Dialect, Task};
-use crate::failover::attempt::Outcome;
 
 const GOLDEN: &str = include_str!("../../../../tests/golden/dialects/anthropic/answer.json");
 
 fn whole(task: Task, body: &str) -> Result<String, String> {
-    match read_whole(task, Some("application/json"), body.as_bytes(), &[]) {
-        Ok(whole) => Ok(whole.answer.text),
-        Err(Outcome::Error(reply)) => Err(reply.class.label().to_owned()),
-        Err(Outcome::NotAnAnswer { detail }) => Err(detail),
-        Err(other) => panic!("{other:?}"),
-    }
+    read(Dialect::Anthropic, task, body)
 }
 
 #[test]
