@@ -73,6 +73,36 @@ pub struct Rule {
     pub class: FailureClass,
 }
 
+/// A rule for this code, whatever the status.
+pub const fn code(code: &'static str, class: FailureClass) -> Rule {
+    Rule { statuses: &[], field: Field::Code, matcher: Matcher::Is(code), class }
+}
+
+/// A rule for codes that begin like this.
+pub const fn code_begins(start: &'static str, class: FailureClass) -> Rule {
+    Rule { statuses: &[], field: Field::Code, matcher: Matcher::Begins(start), class }
+}
+
+/// A rule for a code at these statuses.
+pub const fn code_at(statuses: &'static [u16], matcher: Matcher, class: FailureClass) -> Rule {
+    Rule { statuses, field: Field::Code, matcher, class }
+}
+
+/// A rule for this type, whatever the status.
+pub const fn kind(kind: &'static str, class: FailureClass) -> Rule {
+    Rule { statuses: &[], field: Field::Type, matcher: Matcher::Is(kind), class }
+}
+
+/// A rule for messages with this in them.
+pub const fn says(statuses: &'static [u16], part: &'static str, class: FailureClass) -> Rule {
+    Rule { statuses, field: Field::Message, matcher: Matcher::Contains(part), class }
+}
+
+/// A rule for messages that begin like this.
+pub const fn begins(statuses: &'static [u16], start: &'static str, class: FailureClass) -> Rule {
+    Rule { statuses, field: Field::Message, matcher: Matcher::Begins(start), class }
+}
+
 /// A dialect's rules: the first that matches counts.
 #[derive(Clone, Copy, Debug)]
 pub struct Table {
@@ -367,10 +397,34 @@ pub fn clean(text: &str, secrets: &[&Secret]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// The class of a response with this status and body; of a 200, of the error
+    /// hidden in it.
+    pub fn class(table: Table, status: u16, body: &str) -> FailureClass {
+        if status == 200 {
+            return hidden_error(table, body, &[]).class;
+        }
+        let (headers, now) = (HeaderMap::new(), Duration::ZERO);
+        error_reply(table, status, &headers, body.as_bytes(), now, &[]).class
+    }
+
+    /// Checks the rows of a file, each a status, a class and a body.
+    pub fn check_rows(table: Table, file: &str, at_least: usize) {
+        let rows = file.lines().filter(|row| !row.is_empty() && !row.starts_with('#'));
+        let mut seen = 0;
+        for row in rows {
+            let (status, rest) = row.split_once(' ').unwrap();
+            let (expected, body) = rest.split_once(' ').unwrap_or((rest, ""));
+            let class = class(table, status.parse().unwrap(), body);
+            assert_eq!(class.label(), expected, "{row}");
+            seen += 1;
+        }
+        assert!(seen >= at_least, "{seen}");
+    }
 
     fn message(body: &str) -> (String, String) {
         let facts = Facts::of_body(body.as_bytes());

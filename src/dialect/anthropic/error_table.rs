@@ -1,7 +1,7 @@
 //! What Anthropic's errors mean: data, in the order of judgement. Messages count
 //! only with the statuses they come with, since they echo what was sent.
 
-use crate::dialect::errors::{Field, Matcher, Rule, Table};
+use crate::dialect::errors::{Rule, Table, begins, code, kind, says};
 use crate::failover::classify::FailureClass;
 
 pub const TABLE: Table = Table { rules: RULES, without_status: WITHOUT_STATUS };
@@ -10,22 +10,6 @@ const REFUSED: &[u16] = &[400, 403, 404, 413, 422];
 const LENGTH: &[u16] = &[400, 413, 422];
 const MONEY: &[u16] = &[400, 402, 403, 429];
 const BUSY: &[u16] = &[429, 500, 502, 503, 504, 529];
-
-const fn code(code: &'static str, class: FailureClass) -> Rule {
-    Rule { statuses: &[], field: Field::Code, matcher: Matcher::Is(code), class }
-}
-
-const fn kind(kind: &'static str, class: FailureClass) -> Rule {
-    Rule { statuses: &[], field: Field::Type, matcher: Matcher::Is(kind), class }
-}
-
-const fn says(statuses: &'static [u16], part: &'static str, class: FailureClass) -> Rule {
-    Rule { statuses, field: Field::Message, matcher: Matcher::Contains(part), class }
-}
-
-const fn begins(statuses: &'static [u16], start: &'static str, class: FailureClass) -> Rule {
-    Rule { statuses, field: Field::Message, matcher: Matcher::Begins(start), class }
-}
 
 const RULES: &[Rule] = &[
     // Money. A limit the customer set comes as a 400.
@@ -85,28 +69,14 @@ const WITHOUT_STATUS: &[Rule] = &[
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use http::HeaderMap;
-
     use super::*;
-    use crate::dialect::errors::{error_reply, hidden_error};
+    use crate::dialect::errors::hidden_error;
+    use crate::dialect::errors::tests::{check_rows, class};
     use crate::failover::classify::FailureClass as C;
-
-    fn class(status: u16, body: &str) -> C {
-        error_reply(TABLE, status, &HeaderMap::new(), body.as_bytes(), Duration::ZERO, &[]).class
-    }
 
     #[test]
     fn errors_as_anthropic_sends_them() {
-        let rows = include_str!("error_rows.txt").lines();
-        let rows: Vec<&str> = rows.filter(|row| !row.is_empty() && !row.starts_with('#')).collect();
-        assert!(rows.len() >= 30);
-        for row in rows {
-            let (status, rest) = row.split_once(' ').unwrap();
-            let (expected, body) = rest.split_once(' ').unwrap_or((rest, ""));
-            assert_eq!(class(status.parse().unwrap(), body).label(), expected, "{row}");
-        }
+        check_rows(TABLE, include_str!("error_rows.txt"), 30);
     }
 
     #[test]
@@ -132,6 +102,6 @@ mod tests {
     fn an_echoed_prompt_does_not_decide() {
         let echo = "messages.0: Input should be an object: 'overloaded, rate limit'";
         let body = serde_json::json!({"type": "error", "error": {"type": "invalid_request_error", "message": echo}});
-        assert_eq!(class(400, &body.to_string()), C::BadRequest);
+        assert_eq!(class(TABLE, 400, &body.to_string()), C::BadRequest);
     }
 }

@@ -1,7 +1,7 @@
 //! What the errors of Gemini mean: data, in the order of judgement. Messages
 //! count only with the statuses they come with, since errors echo prompts.
 
-use crate::dialect::errors::{Field, Matcher, Rule, Table};
+use crate::dialect::errors::{Matcher, Rule, Table, code, code_at, says};
 use crate::failover::classify::FailureClass;
 
 pub const TABLE: Table = Table { rules: RULES, without_status: WITHOUT_STATUS };
@@ -13,31 +13,14 @@ const LENGTH: &[u16] = &[400, 413, 500];
 const KEY: &[u16] = &[400, 401, 403];
 const BUSY: &[u16] = &[429, 500, 502, 503, 504];
 
-const fn rule(
-    statuses: &'static [u16],
-    field: Field,
-    matcher: Matcher,
-    class: FailureClass,
-) -> Rule {
-    Rule { statuses, field, matcher, class }
-}
-
-const fn code(code: &'static str, class: FailureClass) -> Rule {
-    rule(&[], Field::Code, Matcher::Is(code), class)
-}
-
-const fn says(statuses: &'static [u16], part: &'static str, class: FailureClass) -> Rule {
-    rule(statuses, Field::Message, Matcher::Contains(part), class)
-}
-
 const RULES: &[Rule] = &[
     // Money. "Quota" is also what the limits per minute are called; only the
     // quota's name tells.
     code("billing_disabled", FailureClass::Quota),
     code("payment_required", FailureClass::Quota),
-    rule(&[429], Field::Code, Matcher::Contains("perday"), FailureClass::Quota),
-    rule(&[429], Field::Code, Matcher::Contains("spend"), FailureClass::Quota),
-    rule(&[402], Field::Code, Matcher::Is("resource_exhausted"), FailureClass::Quota),
+    code_at(&[429], Matcher::Contains("perday"), FailureClass::Quota),
+    code_at(&[429], Matcher::Contains("spend"), FailureClass::Quota),
+    code_at(&[402], Matcher::Is("resource_exhausted"), FailureClass::Quota),
     says(&[429], "spending cap", FailureClass::Quota),
     says(&[429], "prepayment credits are depleted", FailureClass::Quota),
     // Too long.
@@ -109,24 +92,14 @@ mod tests {
     use http::HeaderMap;
 
     use super::*;
+    use crate::dialect::errors::tests::check_rows;
     use crate::dialect::errors::{error_reply, hidden_error};
     use crate::failover::classify::FailureClass as C;
     use crate::secret::Secret;
 
-    fn class(status: u16, body: &str) -> C {
-        error_reply(TABLE, status, &HeaderMap::new(), body.as_bytes(), Duration::ZERO, &[]).class
-    }
-
     #[test]
     fn errors_as_servers_send_them() {
-        let rows = include_str!("error_rows.txt").lines();
-        let rows: Vec<&str> = rows.filter(|row| !row.is_empty() && !row.starts_with('#')).collect();
-        assert!(rows.len() >= 35);
-        for row in rows {
-            let (status, rest) = row.split_once(' ').unwrap();
-            let (expected, body) = rest.split_once(' ').unwrap_or((rest, ""));
-            assert_eq!(class(status.parse().unwrap(), body).label(), expected, "{row}");
-        }
+        check_rows(TABLE, include_str!("error_rows.txt"), 35);
     }
 
     #[test]

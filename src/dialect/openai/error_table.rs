@@ -2,7 +2,7 @@
 //! in the order of judgement. Messages count only with the statuses they come
 //! with, since providers echo prompts in errors.
 
-use crate::dialect::errors::{Field, Matcher, Rule, Table};
+use crate::dialect::errors::{Matcher, Rule, Table, begins, code, code_at, kind, says};
 use crate::failover::classify::FailureClass;
 
 pub const TABLE: Table = Table { rules: RULES, without_status: WITHOUT_STATUS };
@@ -15,31 +15,6 @@ const MONEY: &[u16] = &[400, 402, 403, 429];
 const KEY: &[u16] = &[400, 401, 403];
 const BUSY: &[u16] = &[429, 500, 502, 503, 504, 529];
 const LIMITED: &[u16] = &[429, 500, 503];
-
-const fn rule(
-    statuses: &'static [u16],
-    field: Field,
-    matcher: Matcher,
-    class: FailureClass,
-) -> Rule {
-    Rule { statuses, field, matcher, class }
-}
-
-const fn code(code: &'static str, class: FailureClass) -> Rule {
-    rule(&[], Field::Code, Matcher::Is(code), class)
-}
-
-const fn kind(kind: &'static str, class: FailureClass) -> Rule {
-    rule(&[], Field::Type, Matcher::Is(kind), class)
-}
-
-const fn says(statuses: &'static [u16], part: &'static str, class: FailureClass) -> Rule {
-    rule(statuses, Field::Message, Matcher::Contains(part), class)
-}
-
-const fn begins(statuses: &'static [u16], start: &'static str, class: FailureClass) -> Rule {
-    rule(statuses, Field::Message, Matcher::Begins(start), class)
-}
 
 const RULES: &[Rule] = &[
     // Money. OpenRouter's limit on what is under way passes by itself.
@@ -57,7 +32,7 @@ const RULES: &[Rule] = &[
     code("insufficient_balance", FailureClass::Quota),
     kind("billing_error", FailureClass::Quota),
     // Google names the limit, and says "quota" also of those per minute.
-    rule(&[429], Field::Code, Matcher::Contains("perday"), FailureClass::Quota),
+    code_at(&[429], Matcher::Contains("perday"), FailureClass::Quota),
     code("resource_exhausted", FailureClass::RateLimited),
     says(MONEY, "exceeded your current quota", FailureClass::Quota),
     says(MONEY, "credit balance is too low", FailureClass::Quota),
@@ -194,25 +169,15 @@ mod tests {
     use http::HeaderMap;
 
     use super::*;
+    use crate::dialect::errors::tests::{check_rows, class};
     use crate::dialect::errors::{error_reply, hidden_error};
     use crate::dialect::hints::headers;
     use crate::failover::classify::FailureClass as C;
     use crate::secret::Secret;
 
-    fn class(status: u16, body: &str) -> C {
-        error_reply(TABLE, status, &HeaderMap::new(), body.as_bytes(), Duration::ZERO, &[]).class
-    }
-
     #[test]
     fn errors_as_servers_send_them() {
-        let rows = include_str!("error_rows.txt").lines();
-        let rows: Vec<&str> = rows.filter(|row| !row.is_empty() && !row.starts_with('#')).collect();
-        assert!(rows.len() >= 60);
-        for row in rows {
-            let (status, rest) = row.split_once(' ').unwrap();
-            let (expected, body) = rest.split_once(' ').unwrap_or((rest, ""));
-            assert_eq!(class(status.parse().unwrap(), body).label(), expected, "{row}");
-        }
+        check_rows(TABLE, include_str!("error_rows.txt"), 60);
     }
 
     /// A prompt echoed in an error of another status must not decide.
@@ -221,7 +186,7 @@ mod tests {
         let check = |status, expected| {
             let echo = "Invalid value 'the server is overloaded, rate limit, too many requests' at messages[0]";
             let body = serde_json::json!({"error": {"message": echo}}).to_string();
-            assert_eq!(class(status, &body), expected);
+            assert_eq!(class(TABLE, status, &body), expected);
         };
         check(400, C::BadRequest);
         check(401, C::Authentication);

@@ -1,7 +1,7 @@
 //! What the errors mean: the Responses API's own codes, then what they mean in
 //! all of `OpenAI`'s APIs.
 
-use crate::dialect::errors::{Field, Matcher, Rule, Table};
+use crate::dialect::errors::{Rule, Table, code, code_begins};
 use crate::dialect::openai;
 use crate::failover::classify::FailureClass;
 
@@ -21,14 +21,6 @@ const fn joined() -> [Rule; COUNT] {
         at += 1;
     }
     all
-}
-
-const fn code(code: &'static str, class: FailureClass) -> Rule {
-    Rule { statuses: &[], field: Field::Code, matcher: Matcher::Is(code), class }
-}
-
-const fn code_begins(start: &'static str, class: FailureClass) -> Rule {
-    Rule { statuses: &[], field: Field::Code, matcher: Matcher::Begins(start), class }
 }
 
 const OWN: &[Rule] = &[
@@ -56,30 +48,12 @@ const OWN: &[Rule] = &[
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use http::HeaderMap;
-
     use super::*;
-    use crate::dialect::errors::{error_reply, hidden_error};
+    use crate::dialect::errors::tests::check_rows;
 
     /// Rows with status 200 are errors within an answer or a stream.
     #[test]
     fn errors_as_servers_send_them() {
-        let rows = include_str!("error_rows.txt").lines();
-        let rows: Vec<&str> = rows.filter(|row| !row.is_empty() && !row.starts_with('#')).collect();
-        assert!(rows.len() >= 25);
-        for row in rows {
-            let (status, rest) = row.split_once(' ').unwrap();
-            let (expected, body) = rest.split_once(' ').unwrap_or((rest, ""));
-            let reply = match status.parse().unwrap() {
-                200 => hidden_error(TABLE, body, &[]),
-                status => {
-                    let headers = HeaderMap::new();
-                    error_reply(TABLE, status, &headers, body.as_bytes(), Duration::ZERO, &[])
-                }
-            };
-            assert_eq!(reply.class.label(), expected, "{row}");
-        }
+        check_rows(TABLE, include_str!("error_rows.txt"), 25);
     }
 }
