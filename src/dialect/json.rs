@@ -278,9 +278,38 @@ pub fn patch(body: &[u8], mut patches: Vec<Patch>) -> Bytes {
     Bytes::from(out)
 }
 
+/// Puts items behind the last one of a container.
+#[must_use]
+pub fn append(container: &Span, last: Option<&Item>, items: &str) -> Patch {
+    let at = last.map_or(container.start + 1, |last| last.value.end);
+    let comma = if last.is_some() { "," } else { "" };
+    Patch { span: at..at, text: format!("{comma}{items}") }
+}
+
+/// Puts items before the first one of a container.
+#[must_use]
+pub fn prepend(text: &[u8], container: &Span, items: &str) -> Patch {
+    let at = container.start + 1;
+    let comma = if Items::new(text, container).next().is_some() { "," } else { "" };
+    Patch { span: at..at, text: format!("{items}{comma}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn items_are_added_at_either_end() {
+        let check = |text: &str, before: &str, behind: &str| {
+            let (body, container) = (text.as_bytes(), whole(text.as_bytes()));
+            let last = Items::new(body, &container).last();
+            assert_eq!(patch(body, vec![prepend(body, &container, "8,9")]), before.as_bytes());
+            let seen = patch(body, vec![append(&container, last.as_ref(), "8,9")]);
+            assert_eq!(seen, behind.as_bytes());
+        };
+        check(" [ ]", " [8,9 ]", " [8,9 ]");
+        check("[1 ,{} ] ", "[8,9,1 ,{} ] ", "[1 ,{},8,9 ] ");
+    }
 
     fn values(text: &str) -> Vec<&str> {
         Items::new(text.as_bytes(), &whole(text.as_bytes())).map(|i| &text[i.value]).collect()

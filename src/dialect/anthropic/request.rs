@@ -133,9 +133,7 @@ fn turns(body: &[u8], messages: &Span, partial: &str, how: Continuation) -> Vec<
         added.push(format!(r#"{{"role":"user","content":{}}}"#, json::quote(ASK)));
     }
     if !added.is_empty() {
-        let at = last.as_ref().map_or(messages.start + 1, |last| last.value.end);
-        let comma = if last.is_some() { "," } else { "" };
-        patches.push(Patch { span: at..at, text: format!("{comma}{}", added.join(",")) });
+        patches.push(json::append(messages, last.as_ref(), &added.join(",")));
     }
     patches
 }
@@ -169,9 +167,7 @@ fn extension(body: &[u8], content: &Span, text: &str) -> Patch {
     if let Some(text) = begun.filter(|text| body.get(text.start) == Some(&b'"')) {
         return before_quote(&text);
     }
-    let at = block.map_or(content.start + 1, |block| block.end);
-    let comma = if last.is_some() { "," } else { "" };
-    Patch { span: at..at, text: format!(r#"{comma}{{"type":"text","text":{text}}}"#) }
+    json::append(content, last.as_ref(), &format!(r#"{{"type":"text","text":{text}}}"#))
 }
 
 /// The body with its system prompt put into a template (`{{system}}` stands for
@@ -192,10 +188,8 @@ pub fn with_system(body: &Bytes, template: &str) -> Bytes {
             return body.clone();
         }
         None => {
-            let comma = if Items::new(body, &whole).next().is_some() { "," } else { "" };
-            let at = whole.start + 1;
-            let text = format!(r#""system":{}{comma}"#, system_json(&text, None));
-            Patch { span: at..at, text }
+            let member = format!(r#""system":{}"#, system_json(&text, None));
+            json::prepend(body, &whole, &member)
         }
     };
     json::patch(body, vec![patch])

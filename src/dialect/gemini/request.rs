@@ -163,9 +163,7 @@ fn turns(body: &[u8], contents: &Span, partial: &str, how: Continuation) -> Vec<
         added.push(format!(r#"{{"role":"user","parts":[{{"text":{}}}]}}"#, json::quote(ASK)));
     }
     if !added.is_empty() {
-        let at = last.as_ref().map_or(contents.start + 1, |last| last.value.end);
-        let comma = if last.is_some() { "," } else { "" };
-        patches.push(Patch { span: at..at, text: format!("{comma}{}", added.join(",")) });
+        patches.push(json::append(contents, last.as_ref(), &added.join(",")));
     }
     patches
 }
@@ -204,12 +202,10 @@ pub fn with_system(body: &Bytes, template: &str) -> Bytes {
         None if text.is_empty() => return body.clone(),
         None => {
             let whole = json::whole(body);
-            let comma = if Items::new(body, &whole).next().is_some() { "," } else { "" };
-            let at = whole.start + 1;
-            if at > whole.end {
+            if whole.is_empty() {
                 return body.clone();
             }
-            Patch { span: at..at, text: format!(r#""systemInstruction":{content}{comma}"#) }
+            json::prepend(body, &whole, &format!(r#""systemInstruction":{content}"#))
         }
     };
     json::patch(body, vec![patch])

@@ -148,9 +148,7 @@ fn turns(body: &[u8], messages: &Span, partial: &str, how: Continuation) -> Vec<
         added.push(format!(r#"{{"role":"user","content":{}}}"#, json::quote(ASK)));
     }
     if !added.is_empty() {
-        let at = last.as_ref().map_or(messages.start + 1, |last| last.value.end);
-        let comma = if last.is_some() { "," } else { "" };
-        patches.push(Patch { span: at..at, text: format!("{comma}{}", added.join(",")) });
+        patches.push(json::append(messages, last.as_ref(), &added.join(",")));
     }
     patches
 }

@@ -144,9 +144,7 @@ fn turns(body: &[u8], input: &Span, partial: &str) -> Vec<Patch> {
         return vec![insert(input.start, before), insert(input.end, format!("}},{added}]"))];
     }
     let last = Items::new(body, input).last();
-    let comma = if last.is_some() { "," } else { "" };
-    let at = last.map_or(input.start + 1, |last| last.value.end);
-    vec![insert(at, format!("{comma}{added}"))]
+    vec![json::append(input, last.as_ref(), &added)]
 }
 
 /// The body with its system prompt put into a template (`{{system}}` stands for

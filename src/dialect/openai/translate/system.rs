@@ -34,9 +34,8 @@ pub fn with_system(body: &Bytes, template: &str) -> Bytes {
 
 /// A system message before all others.
 pub fn inserted(body: &[u8], messages: &Span, system: &str) -> Patch {
-    let comma = if Items::new(body, messages).next().is_some() { "," } else { "" };
-    let text = format!(r#"{{"role":"system","content":{}}}{comma}"#, json::quote(system));
-    Patch { span: messages.start + 1..messages.start + 1, text }
+    let message = format!(r#"{{"role":"system","content":{}}}"#, json::quote(system));
+    json::prepend(body, messages, &message)
 }
 
 fn replaced(body: &[u8], first: &Item, system: &str) -> Patch {
