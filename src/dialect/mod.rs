@@ -21,6 +21,7 @@ pub mod anthropic;
 pub mod catalog;
 pub mod client;
 pub mod continuation;
+mod digest;
 pub mod door;
 pub mod edit;
 pub mod errors;

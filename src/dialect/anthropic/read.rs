@@ -3,9 +3,8 @@
 
 use std::borrow::Cow;
 
-use sha2::{Digest, Sha256};
-
 use crate::dialect::Dialect;
+use crate::dialect::digest;
 use crate::dialect::hub::{
     Block, Call, Effort, Format, Gravity, Media, MediaKind, Reasoning, Request, Role, Signature,
     Source, Thought, Tool, ToolChoice, ToolResult, Turn,
@@ -119,9 +118,7 @@ fn user(name: Cow<'_, str>) -> Cow<'_, str> {
     if name.len() <= MAX_USER && !name.trim_start().starts_with('{') {
         return name;
     }
-    let hash = Sha256::digest(name.as_bytes());
-    let half = |half: u8| char::from(b"0123456789abcdef"[usize::from(half & 15)]);
-    Cow::Owned(hash[..16].iter().flat_map(|byte| [half(byte >> 4), half(*byte)]).collect())
+    Cow::Owned(digest::hex(&name, 32))
 }
 
 fn number<'a>(value: Node<'a>, name: &'static str) -> Result<Option<&'a str>, BadRequest> {

@@ -2,12 +2,9 @@
 //! the same shape. Owns the reading of candidates, finish reasons and token
 //! counts; must not know frames.
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
-
 use super::fields::{self, Fields, compact, field, members};
 use crate::dialect::Dialect;
+use crate::dialect::digest;
 use crate::dialect::errors::clean;
 use crate::dialect::hub::{Event, Finish, Usage};
 use crate::dialect::node::Node;
@@ -298,16 +295,10 @@ fn call_events(
     events.extend(args.map(|fragment| Event::CallArguments { choice, call, fragment }));
 }
 
-/// An id for a call without one: always the same for the same call, another for
-/// any other. Arguments count too, for answers without an id.
+/// An id for a call without one. Arguments count too, for answers without an
+/// id.
 fn call_id(parts: &[&str]) -> String {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update(part.as_bytes());
-        hash.update([0]);
-    }
-    let hash = hash.finalize();
-    format!("call_{}", BASE64_URL_SAFE_NO_PAD.encode(&hash[..15]))
+    format!("call_{}", digest::letters(parts, 20))
 }
 
 /// What a finish reason means.

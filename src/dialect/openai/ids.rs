@@ -4,15 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use sha2::{Digest, Sha256};
+use crate::dialect::digest;
 
 /// `OpenAI` refuses longer ones.
 const LONGEST: usize = 40;
 
 /// What Mistral's older models demand.
 const SHORT: usize = 9;
-
-const ALPHABET: &[u8; 62] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 /// The ids of one request.
 #[derive(Debug, Default)]
@@ -52,22 +50,16 @@ impl Ids {
 
     fn hash(&self, id: &str, salt: u32) -> String {
         let seed = format!("{salt}:{id}");
-        if self.short { hashed(&seed, SHORT) } else { format!("call_{}", hashed(&seed, 24)) }
+        let letters = |length| digest::letters(&[&seed], length);
+        if self.short { letters(SHORT) } else { format!("call_{}", letters(24)) }
     }
-}
-
-/// Letters and digits, at most 32, that stand for a text.
-#[must_use]
-pub fn hashed(text: &str, length: usize) -> String {
-    let digest = Sha256::digest(text.as_bytes());
-    let letter = |byte: &u8| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]);
-    digest.iter().take(length).map(letter).collect()
 }
 
 /// The id of a call to which the provider gave none.
 #[must_use]
 pub fn made(answer: &str, choice: u32, call: u32) -> String {
-    format!("call_{}", hashed(&format!("{answer}/{choice}/{call}"), 24))
+    let letters = digest::letters(&[answer, &choice.to_string(), &call.to_string()], 24);
+    format!("call_{letters}")
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The items of an answer's output: read from an answer, written to one. Must
 //! not know what lies around them.
 
+use super::content;
 use super::object::{Object, array};
-use super::{content, tools};
 use crate::dialect::Dialect;
+use crate::dialect::digest;
 use crate::dialect::hub::{Choice, Finish, Part, Usage};
 use crate::dialect::node::Node;
 
@@ -278,5 +279,5 @@ pub fn id(prefix: &str, trace: &str, place: usize) -> String {
 pub fn plain(trace: &str) -> String {
     let valid = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     let plain: String = trace.chars().filter(valid).take(64).collect();
-    if plain.is_empty() { tools::digest(trace, 16) } else { plain }
+    if plain.is_empty() { digest::hex(trace, 16) } else { plain }
 }

@@ -3,12 +3,11 @@
 
 use std::borrow::Cow;
 
-use sha2::{Digest, Sha256};
-
 use super::content::word;
 use super::object::{Object, array};
 use super::reading::note;
 use super::strict;
+use crate::dialect::digest;
 use crate::dialect::hub::{Gravity, Legend, Losses, Request, Tool, ToolChoice, Untranslatable};
 use crate::dialect::node::Node;
 use crate::dialect::peeking::wrong;
@@ -133,18 +132,7 @@ pub fn valid_name(name: &str) -> Cow<'_, str> {
     }
     let head = name.chars().take(LONGEST_NAME - 9);
     let head: String = head.map(|c| if valid(c) { c } else { '_' }).collect();
-    Cow::Owned(format!("{head}_{}", digest(name, 8)))
-}
-
-/// So many hexadecimal digits that stand for a text.
-#[must_use]
-pub fn digest(text: &str, digits: usize) -> String {
-    let hash = Sha256::digest(text.as_bytes());
-    hash.iter().flat_map(|byte| [byte >> 4, byte & 15]).take(digits).map(hex).collect()
-}
-
-fn hex(digit: u8) -> char {
-    char::from_digit(u32::from(digit), 16).unwrap_or('0')
+    Cow::Owned(format!("{head}_{}", digest::hex(name, 8)))
 }
 
 /// The tools; what was renamed goes into the legend.

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::object::{Object, array};
-use super::tools::{digest, valid_name};
+use super::tools::valid_name;
 use crate::dialect::Dialect;
+use crate::dialect::digest;
 use crate::dialect::hub::legend::FREE_TEXT_PARAMETER;
 use crate::dialect::hub::{
     Block, Call, Gravity, Losses, Media, MediaKind, Request, Role, Source, Thought, ToolResult,
@@ -82,7 +83,7 @@ impl Pairing {
 fn call_id(id: Option<&str>, place: usize) -> String {
     match id.filter(|id| !id.is_empty()) {
         Some(id) if id.len() <= LONGEST_ID => id.to_owned(),
-        Some(id) => format!("call_{}", digest(id, 40)),
+        Some(id) => format!("call_{}", digest::hex(id, 40)),
         None => format!("call_unnamed_{place}"),
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::object::{Object, array};
 use super::{strict, tools, turns};
+use crate::dialect::digest;
 use crate::dialect::hub::legend::FORMAT_TOOL;
 use crate::dialect::hub::{
     Block, Effort, Format, Gravity, Legend, Losses, Request, Role, Turn, Untranslatable,
@@ -296,7 +297,7 @@ fn identifier(user: &str) -> Cow<'_, str> {
     if user.len() <= LONGEST_USER && user.chars().all(plain) {
         return Cow::Borrowed(user);
     }
-    Cow::Owned(tools::digest(user, 64))
+    Cow::Owned(digest::hex(user, 64))
 }
 
 #[cfg(test)]

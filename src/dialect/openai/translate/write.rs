@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 
+use crate::dialect::digest;
 use crate::dialect::hub::{Effort, Gravity, Legend, Losses, Request, Role, Untranslatable};
 use crate::dialect::target::{Quirks, SamplingRule, Target, Thinking, Written};
 
 use super::super::compose::Json;
-use super::super::ids::{Ids, hashed};
+use super::super::ids::Ids;
 use super::tools::Names;
 
 /// What `OpenAI` takes.
@@ -83,7 +84,7 @@ impl<'w, 'a> Writing<'w, 'a> {
         }
         if let Some(user) = request.user.as_ref().filter(|_| self.target.quirks.is_empty()) {
             // Some clients put ids of devices into it.
-            self.json.text("user", &hashed(user, 32));
+            self.json.text("user", &digest::letters(&[user], 32));
         }
         Ok(())
     }

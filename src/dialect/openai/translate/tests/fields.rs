@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::writing::{Case, abilities, assistant, call, result, text, tool, user};
+use crate::dialect::digest;
 use crate::dialect::hub::{Effort, Format, Reasoning, Request, Tool, ToolChoice};
-use crate::dialect::openai::ids::hashed;
 use crate::dialect::target::{Abilities, Quirks, SamplingRule, Thinking};
 
 #[test]
@@ -26,7 +26,7 @@ fn limits_and_stops() {
     let many = Request { choices: 3, ..Request::new() };
     Case::usual().fields(&many, &json!({"n": 3}), &[]);
     let named = Request { user: Some("u".into()), ..Request::new() };
-    Case::usual().fields(&named, &json!({"user": hashed("u", 32)}), &[]);
+    Case::usual().fields(&named, &json!({"user": digest::letters(&["u"], 32)}), &[]);
     Case::with(Quirks::NO_STORE).fields(&named, &json!({}), &[]);
 }
 
