@@ -30,6 +30,7 @@ pub mod headers;
 pub mod hints;
 pub mod hub;
 pub mod json;
+mod names;
 pub mod node;
 pub mod openai;
 mod peeking;

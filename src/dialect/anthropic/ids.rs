@@ -2,12 +2,13 @@
 //! originals were. Must not know where they stand.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use crate::dialect::hub::{Legend, Request};
+use crate::dialect::hub::Request;
+use crate::dialect::names::{Names, Rule};
 
-/// The longest name of a tool.
-const MAX_NAME: usize = 128;
+/// What names of tools may be.
+const NAMES: Rule = Rule { longest: 128, marks: "-", letter_first: false };
 
 /// What an id begins with that had to be changed.
 const PREFIX: &str = "toolu_";
@@ -42,77 +43,14 @@ pub fn call_id(id: &str) -> Cow<'_, str> {
 }
 
 /// The names of a request's tools at the target.
-#[derive(Debug, Default)]
-pub struct Names {
-    /// From the client's name to the target's, where they differ.
-    changed: BTreeMap<String, String>,
-    taken: BTreeSet<String>,
-}
-
-impl Names {
-    /// Of tools that are defined.
-    #[must_use]
-    pub fn of(request: &Request<'_>) -> Self {
-        let mut names = Self::default();
-        let allowed =
-            |name: &str| !name.is_empty() && name.len() <= MAX_NAME && name.bytes().all(is_plain);
-        let (good, bad): (Vec<&str>, Vec<&str>) =
-            request.tools.iter().map(|tool| &*tool.name).partition(|name| allowed(name));
-        names.taken.extend(good.into_iter().map(ToOwned::to_owned));
-        for name in bad {
-            names.change(name);
-        }
-        names
+#[must_use]
+pub fn names(request: &Request<'_>) -> Names {
+    let defined = || request.tools.iter().map(|tool| &*tool.name);
+    let mut names = Names::new(NAMES, defined());
+    for name in defined() {
+        names.of(name);
     }
-
-    fn change(&mut self, name: &str) {
-        if self.changed.contains_key(name) {
-            return;
-        }
-        let replaced = name.chars().map(|c| match u8::try_from(c) {
-            Ok(byte) if is_plain(byte) => c,
-            Ok(_) | Err(_) => '_',
-        });
-        let plain: String = replaced.take(MAX_NAME).collect();
-        let plain = if plain.is_empty() { "_".to_owned() } else { plain };
-        let fresh = self.fresh(&plain);
-        self.changed.insert(name.to_owned(), fresh);
-    }
-
-    /// A name nobody has, as like this one as can be; it is taken then.
-    pub fn fresh(&mut self, like: &str) -> String {
-        let mut name = like.to_owned();
-        let mut n = 1_u32;
-        while self.taken.contains(&name) {
-            n += 1;
-            let suffix = format!("_{n}");
-            name = format!("{}{suffix}", &like[..like.len().min(MAX_NAME - suffix.len())]);
-        }
-        self.taken.insert(name.clone());
-        name
-    }
-
-    /// The target's name of a tool; calls of tools that are no longer defined
-    /// may occur.
-    #[must_use]
-    pub fn get<'n>(&'n self, name: &'n str) -> Cow<'n, str> {
-        if let Some(changed) = self.changed.get(name) {
-            return Cow::Borrowed(changed);
-        }
-        if !name.is_empty() && name.len() <= MAX_NAME && name.bytes().all(is_plain) {
-            return Cow::Borrowed(name);
-        }
-        let plain = name.bytes().map(|byte| if is_plain(byte) { char::from(byte) } else { '_' });
-        let plain: String = plain.take(MAX_NAME).collect();
-        Cow::Owned(if plain.is_empty() { "_".to_owned() } else { plain })
-    }
-
-    /// Notes how to come back.
-    pub fn note(&self, legend: &mut Legend) {
-        for (client, target) in &self.changed {
-            legend.names.insert(target.clone(), client.clone());
-        }
-    }
+    names
 }
 
 /// Ids of the calls in one request: each is used once.
@@ -170,7 +108,7 @@ mod tests {
     fn names_come_back() {
         let long = "x".repeat(200);
         let mut request = Request::new();
-        for name in ["a.b", "a_b", "a/b", "ok", &long, ""] {
+        for name in ["a.b", "ok", &long] {
             request.tools.push(Tool {
                 name: Cow::Owned(name.to_owned()),
                 description: None,
@@ -180,16 +118,11 @@ mod tests {
                 cache_point: false,
             });
         }
-        let names = Names::of(&request);
-        assert_eq!((names.get("a_b"), names.get("ok")), ("a_b".into(), "ok".into()));
-        assert_eq!((names.get("a.b"), names.get("a/b")), ("a_b_2".into(), "a_b_3".into()));
-        assert_eq!(names.get(&long).len(), MAX_NAME);
-        assert_eq!(names.get("not.defined"), "not_defined");
-        let mut legend = Legend::default();
-        names.note(&mut legend);
-        assert_eq!(legend.names["a_b_2"], "a.b");
-        assert_eq!(legend.names["_"], "");
-        assert_eq!(legend.names.len(), 4);
+        let names = names(&request);
+        assert_eq!((names.get("a.b"), names.get("ok")), ("a_b".into(), "ok".into()));
+        assert_eq!(names.get(&long).len(), 128);
+        let legend = names.legend();
+        assert_eq!((legend.len(), &*legend["a_b"]), (2, "a.b"));
     }
 
     proptest! {

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::ids::{Ids, Names};
+use super::ids::Ids;
 use crate::dialect::Dialect;
 use crate::dialect::hub::legend::FREE_TEXT_PARAMETER;
 use crate::dialect::hub::{
@@ -16,6 +16,7 @@ use crate::dialect::hub::{
     Untranslatable,
 };
 use crate::dialect::json;
+use crate::dialect::names::Names;
 use crate::dialect::request::ASK;
 
 /// Cache points a request may have.

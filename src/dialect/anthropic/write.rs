@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 
-use super::ids::Names;
+use super::ids;
 use super::schema;
 use super::turns::{self, Messages, Writing, text_json};
 use crate::dialect::hub::legend::{FORMAT_TOOL, FREE_TEXT_PARAMETER};
@@ -14,6 +14,7 @@ use crate::dialect::hub::{
     Untranslatable,
 };
 use crate::dialect::json;
+use crate::dialect::names::Names;
 use crate::dialect::node::Node;
 use crate::dialect::target::{Abilities, SamplingRule, Target, Thinking, Written};
 
@@ -37,8 +38,8 @@ pub fn write_request(
 ) -> Result<Written, Untranslatable> {
     let mut losses = Losses::new(target.strictness);
     let mut legend = Legend::default();
-    let mut names = Names::of(request);
-    names.note(&mut legend);
+    let mut names = ids::names(request);
+    legend.names = names.legend();
     let answer = answer_form(request, target.abilities, &mut names, &mut legend, &mut losses)?;
     let mut writing = Writing {
         names: &names,

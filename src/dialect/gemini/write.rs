@@ -5,7 +5,6 @@
 mod config;
 mod contents;
 pub(super) use contents::NO_SIGNATURE;
-mod names;
 mod tools;
 
 use bytes::Bytes;
@@ -14,11 +13,13 @@ use super::compose::text_part;
 use super::fields::push_member;
 use crate::dialect::hub::legend::FORMAT_TOOL;
 use crate::dialect::hub::{Block, Format, Gravity, Legend, Losses, Request, Untranslatable};
+use crate::dialect::names::{Names, Rule};
 use crate::dialect::target::{Target, Written};
-use names::Names;
 
 /// The field as the hub calls it.
 const CACHE: &str = "cache_control";
+
+const NAMES: Rule = Rule { longest: 64, marks: "-.", letter_first: true };
 
 /// Writes a request for a target of this dialect.
 pub fn write_request(
@@ -26,7 +27,7 @@ pub fn write_request(
     target: &Target<'_>,
 ) -> Result<Written, Untranslatable> {
     let mut losses = Losses::new(target.strictness);
-    let mut names = Names::new(&request.tools);
+    let mut names = Names::new(NAMES, request.tools.iter().map(|tool| &*tool.name));
     let format_tool = format_tool(request, target, &mut losses)?;
     let mut body = String::from("{");
     let contents = contents::write(request, target, &mut names, &mut losses)?;
@@ -50,7 +51,7 @@ pub fn write_request(
     body.push('}');
     let free_text = request.tools.iter().filter(|tool| tool.free_text);
     let legend = Legend {
-        names: names.into_legend(),
+        names: names.legend(),
         format_tool: format_tool.map(|_| FORMAT_TOOL.to_owned()),
         free_text: free_text.map(|tool| tool.name.to_string()).collect(),
     };

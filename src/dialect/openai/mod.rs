@@ -21,5 +21,5 @@ pub use answer::{read_answer, write_answer};
 pub use decoder::Decoder;
 pub use embedding::{read_embed, read_vectors, write_embed, write_vectors};
 pub use error_table::TABLE as ERRORS;
-pub use translate::{read_request, with_system, write_request};
+pub use translate::{TOOL_NAMES, read_request, with_system, write_request};
 pub use writer::Writer;

@@ -10,6 +10,7 @@ use super::strict;
 use crate::dialect::digest;
 use crate::dialect::hub::{Gravity, Legend, Losses, Request, Tool, ToolChoice, Untranslatable};
 use crate::dialect::node::Node;
+use crate::dialect::openai::TOOL_NAMES;
 use crate::dialect::peeking::wrong;
 use crate::dialect::request::BadRequest;
 use crate::dialect::target::{Quirks, Target};
@@ -19,9 +20,6 @@ const SHORTEST: usize = 24;
 
 /// No shorter object has a name.
 const SHORTEST_NAMED: usize = 11;
-
-/// The longest name a tool may have.
-const LONGEST_NAME: usize = 64;
 
 /// The schema of a tool without parameters.
 const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
@@ -126,13 +124,10 @@ pub fn read_choice<'a>(request: &mut Request<'a>, choice: Node<'a>) -> Result<()
 /// A tool's name as the API takes it; different names stay different.
 #[must_use]
 pub fn valid_name(name: &str) -> Cow<'_, str> {
-    let valid = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if !name.is_empty() && name.len() <= LONGEST_NAME && name.chars().all(valid) {
+    if TOOL_NAMES.fits(name) {
         return Cow::Borrowed(name);
     }
-    let head = name.chars().take(LONGEST_NAME - 9);
-    let head: String = head.map(|c| if valid(c) { c } else { '_' }).collect();
-    Cow::Owned(format!("{head}_{}", digest::hex(name, 8)))
+    Cow::Owned(TOOL_NAMES.told_apart(&TOOL_NAMES.plain(name), &digest::hex(name, 8)))
 }
 
 /// The tools; what was renamed goes into the legend.

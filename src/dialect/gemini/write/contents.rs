@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::CACHE;
-use super::names::Names;
 use crate::dialect::Dialect;
 use crate::dialect::gemini::compose::{self, text_part};
 use crate::dialect::gemini::fields::{is_object, push_member, push_text};
@@ -15,6 +14,7 @@ use crate::dialect::hub::{
     Untranslatable,
 };
 use crate::dialect::json;
+use crate::dialect::names::Names;
 use crate::dialect::target::Target;
 
 /// Where Gemini reads files itself.

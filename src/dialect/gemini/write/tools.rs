@@ -1,11 +1,11 @@
 //! Tools as function declarations, and how they may be called.
 
 use super::CACHE;
-use super::names::Names;
 use crate::dialect::gemini::fields::{push_member, push_text};
 use crate::dialect::hub::legend::{FORMAT_TOOL, FREE_TEXT_PARAMETER};
 use crate::dialect::hub::{Losses, Request, Tool, ToolChoice, Untranslatable};
 use crate::dialect::json;
+use crate::dialect::names::Names;
 use crate::dialect::target::Target;
 
 /// The value of `tools`.

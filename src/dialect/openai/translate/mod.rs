@@ -16,7 +16,7 @@ mod write;
 
 pub use read::read_request;
 pub use system::{inserted, with_system};
-pub use tools::schema_instruction;
+pub use tools::{TOOL_NAMES, schema_instruction};
 pub use write::write_request;
 
 #[cfg(test)]

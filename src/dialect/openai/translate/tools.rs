@@ -1,74 +1,23 @@
 //! Tools, their choice, and the promised format, written for a target.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::dialect::hub::legend::FREE_TEXT_PARAMETER;
 use crate::dialect::hub::{Block, Format, Role, Tool, ToolChoice, Untranslatable};
+use crate::dialect::names::Rule;
 use crate::dialect::node::Node;
 use crate::dialect::target::Quirks;
 
 use super::write::Writing;
 
-/// What names of tools and formats may be long.
-const LONGEST_NAME: usize = 64;
+/// What names of tools and formats may be.
+pub const TOOL_NAMES: Rule = Rule { longest: 64, marks: "-", letter_first: false };
 
 /// How deep a schema is looked at.
 const DEEPEST_SCHEMA: u8 = 32;
 
 /// The parameters of a tool that has none.
 const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
-
-/// The names of one request's tools, as they are sent.
-#[derive(Debug, Default)]
-pub struct Names {
-    /// From the client's name to the one that is sent, where they differ.
-    changed: BTreeMap<String, String>,
-    used: BTreeSet<String>,
-}
-
-impl Names {
-    pub fn new<'n>(tools: impl Iterator<Item = &'n str>) -> Self {
-        let used = tools.filter(|name| fits(name)).map(ToOwned::to_owned).collect();
-        Self { changed: BTreeMap::new(), used }
-    }
-
-    /// The name to send for a client's.
-    pub fn of(&mut self, name: &str) -> String {
-        if fits(name) {
-            return name.to_owned();
-        }
-        if let Some(sent) = self.changed.get(name) {
-            return sent.clone();
-        }
-        let plain = fitting(name);
-        let mut sent = plain.clone();
-        let mut n = 1;
-        while !self.used.insert(sent.clone()) {
-            n += 1;
-            let end = format!("_{n}");
-            sent = format!("{}{end}", &plain[..plain.len().min(LONGEST_NAME - end.len())]);
-        }
-        self.changed.insert(name.to_owned(), sent.clone());
-        sent
-    }
-
-    /// From the names that were sent to the client's.
-    pub fn into_legend(self) -> BTreeMap<String, String> {
-        self.changed.into_iter().map(|(name, sent)| (sent, name)).collect()
-    }
-}
-
-fn fits(name: &str) -> bool {
-    let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(known)
-}
-
-/// The name with other characters replaced, and cut.
-fn fitting(name: &str) -> String {
-    let letter = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
-    let name: String = name.chars().take(LONGEST_NAME).map(letter).collect();
-    if name.is_empty() { "_".to_owned() } else { name }
-}
 
 impl Writing<'_, '_> {
     pub fn tools(&mut self) -> Result<(), Untranslatable> {
@@ -227,7 +176,8 @@ impl Writing<'_, '_> {
             self.json.key("response_format").raw(r#"{"type":"json_object"}"#);
             return Ok(());
         }
-        let name = fitting(name.as_deref().filter(|name| !name.is_empty()).unwrap_or("answer"));
+        let name =
+            TOOL_NAMES.plain(name.as_deref().filter(|name| !name.is_empty()).unwrap_or("answer"));
         let json = self.json.key("response_format").open(b'{').text("type", "json_schema");
         json.key("json_schema").open(b'{').text("name", &name);
         if let Some(description) = description {

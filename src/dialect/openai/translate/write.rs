@@ -4,11 +4,12 @@ use bytes::Bytes;
 
 use crate::dialect::digest;
 use crate::dialect::hub::{Effort, Gravity, Legend, Losses, Request, Role, Untranslatable};
+use crate::dialect::names::Names;
 use crate::dialect::target::{Quirks, SamplingRule, Target, Thinking, Written};
 
 use super::super::compose::Json;
 use super::super::ids::Ids;
-use super::tools::Names;
+use super::tools::TOOL_NAMES;
 
 /// What `OpenAI` takes.
 const MOST_STOPS: usize = 4;
@@ -28,7 +29,7 @@ pub fn write_request(
     writing.reasoning()?;
     writing.stream();
     writing.json.close(b'}');
-    writing.legend.names = writing.names.into_legend();
+    writing.legend.names = writing.names.legend();
     let body = Bytes::from(writing.json.into_bytes());
     Ok(Written { body, dropped: writing.losses.into_dropped(), legend: writing.legend })
 }
@@ -54,7 +55,7 @@ impl<'w, 'a> Writing<'w, 'a> {
             json: Json::default(),
             losses: Losses::new(target.strictness),
             legend: Legend::default(),
-            names: Names::new(request.tools.iter().map(|tool| &*tool.name)),
+            names: Names::new(TOOL_NAMES, request.tools.iter().map(|tool| &*tool.name)),
             ids: Ids::new(target.quirks.has(Quirks::SHORT_CALL_IDS)),
             unnamed: 0,
         }
