@@ -42,6 +42,7 @@ pub mod sse;
 pub mod stream;
 pub mod target;
 pub mod translate;
+mod uri;
 pub mod whole;
 pub mod writer;
 

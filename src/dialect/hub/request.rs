@@ -86,6 +86,18 @@ pub enum MediaKind {
     Audio,
 }
 
+impl MediaKind {
+    /// What a file of this media type is.
+    #[must_use]
+    pub fn of(media_type: &str) -> Self {
+        match media_type.split('/').next() {
+            Some("image") => Self::Image,
+            Some("audio") => Self::Audio,
+            Some(_) | None => Self::Document,
+        }
+    }
+}
+
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Media<'a> {
     pub kind: MediaKind,

@@ -7,6 +7,7 @@ use crate::dialect::hub::{Block, Gravity, Media, MediaKind, Request, Source};
 use crate::dialect::node::Node;
 use crate::dialect::peeking::wrong;
 use crate::dialect::request::BadRequest;
+use crate::dialect::uri;
 
 /// No shorter part becomes a block.
 const SHORTEST: usize = 20;
@@ -113,7 +114,7 @@ fn media(media: Media<'_>) -> Block<'_> {
 fn image<'a>(request: &mut Request<'a>, piece: Piece<'a>) -> Result<Option<Block<'a>>, BadRequest> {
     let url = piece.image_url.and_then(Node::str);
     let url = url.ok_or_else(|| wrong("input", "has an image without image_url"))?;
-    let Some((media_type, source)) = source(url) else {
+    let Some((media_type, source)) = uri::source(url) else {
         note(request, "input[].content[].image_url", Gravity::Vital);
         return Ok(None);
     };
@@ -126,8 +127,8 @@ fn file<'a>(request: &mut Request<'a>, piece: Piece<'a>) -> Result<Option<Block<
     let data = piece.file_data.and_then(Node::str);
     let name = piece.filename.and_then(Node::str);
     let found = match (url, data) {
-        (Some(url), _) => source(url),
-        (None, Some(data)) if data.starts_with("data:") => source(data),
+        (Some(url), _) => uri::source(url),
+        (None, Some(data)) if data.starts_with("data:") => uri::source(data),
         // Base64 without a word on what it is.
         (None, Some(data)) => Some((Cow::Borrowed("application/pdf"), Source::Base64(data))),
         (None, None) => return Err(wrong("input", "has a file without file_data or file_url")),
@@ -136,11 +137,7 @@ fn file<'a>(request: &mut Request<'a>, piece: Piece<'a>) -> Result<Option<Block<
         note(request, "input[].content[].file_data", Gravity::Vital);
         return Ok(None);
     };
-    let kind = match media_type.split('/').next() {
-        Some("image") => MediaKind::Image,
-        Some("audio") => MediaKind::Audio,
-        Some(_) | None => MediaKind::Document,
-    };
+    let kind = MediaKind::of(&media_type);
     Ok(Some(media(Media { kind, media_type, source, name, detail: None })))
 }
 
@@ -159,25 +156,6 @@ fn audio(piece: Piece<'_>) -> Result<Block<'_>, BadRequest> {
         name: None,
         detail: None,
     }))
-}
-
-/// What a URL leads to; `None` for one that leads nowhere.
-fn source(url: Cow<'_, str>) -> Option<(Cow<'_, str>, Source<'_>)> {
-    if url.starts_with("https://") || url.starts_with("http://") {
-        return Some((Cow::Borrowed(""), Source::Url(url)));
-    }
-    let head_end = url.strip_prefix("data:")?.find(";base64,")? + "data:".len();
-    let data_start = head_end + ";base64,".len();
-    let type_end = url[..head_end].find(';').unwrap_or(head_end);
-    let media_type = "data:".len()..type_end;
-    Some(match url {
-        Cow::Borrowed(url) => (url[media_type].into(), Source::Base64(url[data_start..].into())),
-        Cow::Owned(mut url) => {
-            let media_type = url[media_type].to_owned();
-            url.drain(..data_start);
-            (media_type.into(), Source::Base64(url.into()))
-        }
-    })
 }
 
 /// The texts of a content that is nothing but text.

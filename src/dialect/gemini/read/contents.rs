@@ -14,6 +14,7 @@ use crate::dialect::hub::{
 use crate::dialect::node::Node;
 use crate::dialect::peeking::{missing, wrong};
 use crate::dialect::request::BadRequest;
+use crate::dialect::uri;
 
 /// The shortest part that says anything: `{"text":"a"}`.
 const LEAST_PART: usize = 12;
@@ -224,7 +225,7 @@ fn file<'a>(node: Node<'a>, request: &mut Request<'a>) -> Result<Option<Block<'a
     let uri = fields::text(node, "fileUri").ok_or_else(|| missing("fileData.fileUri"))?;
     let media_type = fields::text(node, "mimeType").unwrap_or_default();
     let own = OWN_FILES.iter().any(|start| uri.starts_with(start));
-    let web = uri.starts_with("https://") || uri.starts_with("http://");
+    let web = uri::is_web(&uri);
     let kind = if media_type.is_empty() { kind_of_name(&uri) } else { kind(&media_type) };
     match kind {
         Some(kind @ (MediaKind::Image | MediaKind::Document)) if web && !own => {

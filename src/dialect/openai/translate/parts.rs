@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::dialect::hub::{Block, Gravity, Media, MediaKind, Request, Source, Thought};
 use crate::dialect::node::Node;
 use crate::dialect::request::BadRequest;
+use crate::dialect::uri;
 
 use super::read::{note, room, short, wrong};
 
@@ -70,13 +71,8 @@ fn image(node: Node<'_>) -> Option<Media<'_>> {
     let url = node.str().or_else(|| node.text("url"))?;
     let detail = node.text("detail");
     let kind = MediaKind::Image;
-    if url.starts_with("https://") || url.starts_with("http://") {
-        let (media_type, source) = (Cow::Borrowed(""), Source::Url(url));
-        return Some(Media { kind, media_type, source, name: None, detail });
-    }
-    let (media_type, data) = data_uri(url)?;
-    let media_type = if media_type == "image/jpg" { "image/jpeg".into() } else { media_type };
-    Some(Media { kind, media_type, source: Source::Base64(data), name: None, detail })
+    let (media_type, source) = uri::source(url)?;
+    Some(Media { kind, media_type, source, name: None, detail })
 }
 
 fn audio(node: Node<'_>) -> Option<Media<'_>> {
@@ -94,31 +90,11 @@ fn file(node: Node<'_>) -> Option<Media<'_>> {
     let data = node.text("file_data")?;
     let name = node.text("filename");
     let (media_type, data) = if data.starts_with("data:") {
-        data_uri(data)?
+        uri::data(data)?
     } else {
         let text = name.as_ref().is_some_and(|name| name.ends_with(".txt"));
         (Cow::Borrowed(if text { "text/plain" } else { "application/pdf" }), data)
     };
-    let kind = match media_type.split('/').next() {
-        Some("image") => MediaKind::Image,
-        Some("audio") => MediaKind::Audio,
-        Some(_) | None => MediaKind::Document,
-    };
+    let kind = MediaKind::of(&media_type);
     Some(Media { kind, media_type, source: Source::Base64(data), name, detail: None })
-}
-
-/// Media type and base64 of a data URI.
-fn data_uri(uri: Cow<'_, str>) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
-    let head = uri.get(..5).filter(|scheme| scheme.eq_ignore_ascii_case("data:"))?.len();
-    let comma = memchr::memchr(b',', uri.as_bytes())?;
-    let meta = uri[head..comma].strip_suffix(";base64")?;
-    let media_type = meta.split(';').next().unwrap_or_default().to_ascii_lowercase();
-    let data = match uri {
-        Cow::Borrowed(uri) => Cow::Borrowed(&uri[comma + 1..]),
-        Cow::Owned(mut uri) => {
-            uri.drain(..=comma);
-            Cow::Owned(uri)
-        }
-    };
-    Some((media_type.into(), data))
 }
