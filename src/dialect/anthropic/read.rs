@@ -13,10 +13,6 @@ use crate::dialect::node::Node;
 use crate::dialect::peeking::wrong;
 use crate::dialect::request::{Address, BadRequest};
 
-/// So many different fields without a place are named; beyond that only graver
-/// ones are.
-const MOST_OTHERS: usize = 64;
-
 /// More stop sequences are refused.
 const MOST_STOPS: usize = 1024;
 
@@ -65,7 +61,7 @@ fn field<'a>(
         }
         "max_tokens" => match value.u32() {
             // It only fills the provider's cache.
-            Some(0) => note(request, key, Gravity::Vital),
+            Some(0) => request.other(key, Gravity::Vital),
             Some(most) => request.max_output_tokens = Some(most),
             None => return Err(wrong("max_tokens", "must be a whole number")),
         },
@@ -80,7 +76,7 @@ fn field<'a>(
         "metadata" => request.user = value.text("user_id").map(user),
         _ => {
             let gravity = gravity(&key, value);
-            note(request, key, gravity);
+            request.other(key, gravity);
         }
     }
     Ok(())
@@ -98,17 +94,6 @@ fn gravity(key: &str, value: Node<'_>) -> Gravity {
         // `cache_control`, `service_tier`, `speed`, `inference_geo`,
         // `context_management`, `diagnostics`, and what is not known.
         _ => Gravity::Tuning,
-    }
-}
-
-/// Notes a field without a place once, and not too many.
-fn note<'a>(request: &mut Request<'a>, field: impl Into<Cow<'a, str>>, gravity: Gravity) {
-    let field = field.into();
-    let known = request.others.iter().any(|other| other.field == field && other.gravity >= gravity);
-    let full = request.others.len() >= MOST_OTHERS
-        && request.others.iter().any(|other| other.gravity >= gravity);
-    if gravity > Gravity::Nothing && !known && !full {
-        request.other(field, gravity);
     }
 }
 
@@ -207,7 +192,7 @@ fn block<'a>(
     match &*kind {
         "text" => {
             if item.get("citations").is_some_and(|list| list.items().next().is_some()) {
-                note(request, "citations", Gravity::Tuning);
+                request.other("citations", Gravity::Tuning);
             }
             let text = item.text("text");
             blocks.push(Block::Text(
@@ -218,7 +203,7 @@ fn block<'a>(
             Some((media_type, source)) => {
                 blocks.push(media(MediaKind::Image, media_type, source, None));
             }
-            None => note(request, format!("{within}[].image.source"), Gravity::Vital),
+            None => request.other(format!("{within}[].image.source"), Gravity::Vital),
         },
         "document" => document(request, blocks, item, within)?,
         "thinking" => {
@@ -238,11 +223,11 @@ fn block<'a>(
         "tool_use" => blocks.push(tool_use(item)?),
         "tool_result" => blocks.push(tool_result(request, item)?),
         "search_result" | "server_tool_use" => flatten(request, blocks, item, &kind),
-        "container_upload" => note(request, format!("{within}[].container_upload"), Gravity::Vital),
+        "container_upload" => request.other(format!("{within}[].container_upload"), Gravity::Vital),
         kind if kind.ends_with("_tool_result") || kind == "mcp_tool_use" => {
             flatten(request, blocks, item, kind);
         }
-        kind => note(request, format!("{within}[].{}", short(kind)), Gravity::Meaning),
+        kind => request.other(format!("{within}[].{}", short(kind)), Gravity::Meaning),
     }
     Ok(())
 }
@@ -286,10 +271,10 @@ fn document<'a>(
     let title = item.text("title");
     let enabled = |c: Node<'_>| c.get("enabled").and_then(Node::bool) == Some(true);
     if item.get("citations").is_some_and(enabled) {
-        note(request, "citations", Gravity::Tuning);
+        request.other("citations", Gravity::Tuning);
     }
     if item.get("context").is_some() {
-        note(request, format!("{within}[].document.context"), Gravity::Tuning);
+        request.other(format!("{within}[].document.context"), Gravity::Tuning);
     }
     let given = item.get("source");
     if let Some((media_type, source)) = source(given) {
@@ -298,7 +283,7 @@ fn document<'a>(
     }
     let inner = given.filter(|given| given.text("type").as_deref() == Some("content"));
     let Some(inner) = inner.and_then(|given| given.get("content")) else {
-        note(request, format!("{within}[].document.source"), Gravity::Vital);
+        request.other(format!("{within}[].document.source"), Gravity::Vital);
         return Ok(());
     };
     let mut parts = Vec::new();
@@ -321,7 +306,7 @@ fn plain_content<'a>(
     };
     if let Some(odd) = given.items().find(|item| nested(*item)) {
         let kind = odd.text("type").unwrap_or_default();
-        note(request, format!("{within}[].content[].{}", short(&kind)), Gravity::Meaning);
+        request.other(format!("{within}[].content[].{}", short(&kind)), Gravity::Meaning);
         *blocks = room(given);
         for item in given.items().filter(|item| !nested(*item)) {
             block(request, blocks, item, within)?;
@@ -366,7 +351,7 @@ fn tool_result<'a>(request: &mut Request<'a>, item: Node<'a>) -> Result<Block<'a
 /// found.
 fn flatten<'a>(request: &mut Request<'a>, blocks: &mut Vec<Block<'a>>, item: Node<'a>, kind: &str) {
     let field = if kind == "search_result" { "search_result" } else { "server_tool_use" };
-    note(request, field, Gravity::Tuning);
+    request.other(field, Gravity::Tuning);
     let mut text = String::new();
     lines(item, &mut text);
     if let Some(content) = item.get("content") {
@@ -402,7 +387,7 @@ fn tools<'a>(request: &mut Request<'a>, value: Node<'a>) -> Result<Vec<Tool<'a>>
     for item in value.items() {
         match item.text("type").as_deref() {
             None | Some("custom") => tools.push(tool(request, item)?),
-            Some(kind) => note(request, format!("tools[].{}", short(kind)), Gravity::Meaning),
+            Some(kind) => request.other(format!("tools[].{}", short(kind)), Gravity::Meaning),
         }
     }
     Ok(tools)
@@ -415,7 +400,7 @@ fn tool<'a>(request: &mut Request<'a>, item: Node<'a>) -> Result<Tool<'a>, BadRe
     for field in ["input_examples", "defer_loading", "allowed_callers", "eager_input_streaming"] {
         let idle = |value: Node<'_>| value.bool() == Some(false) || value.raw() == "[]";
         if item.get(field).is_some_and(|value| !idle(value)) {
-            note(request, format!("tools[].{field}"), Gravity::Tuning);
+            request.other(format!("tools[].{field}"), Gravity::Tuning);
         }
     }
     Ok(Tool {
@@ -450,7 +435,7 @@ fn output_config<'a>(request: &mut Request<'a>, value: Node<'a>) -> Result<(), B
             "format" => request.format = format(request, value)?,
             // Read with `thinking`.
             "effort" => {}
-            key => note(request, format!("output_config.{}", short(key)), Gravity::Tuning),
+            key => request.other(format!("output_config.{}", short(key)), Gravity::Tuning),
         }
     }
     Ok(())
@@ -461,7 +446,7 @@ fn format<'a>(
     value: Node<'a>,
 ) -> Result<Option<Format<'a>>, BadRequest> {
     if value.text("type").as_deref() != Some("json_schema") {
-        note(request, "output_config.format", Gravity::Meaning);
+        request.other("output_config.format", Gravity::Meaning);
         return Ok(None);
     }
     let schema = value.get("schema").filter(|schema| schema.is_object());
@@ -482,7 +467,7 @@ fn reasoning<'a>(
     let effort = body.get("output_config").and_then(|config| config.text("effort"));
     let named = effort.as_deref().and_then(Effort::named);
     if effort.is_some() && named.is_none() {
-        note(request, "output_config.effort", Gravity::Tuning);
+        request.other("output_config.effort", Gravity::Tuning);
     }
     let Some(thinking) = body.get("thinking") else {
         return Ok(named.map(|effort| Reasoning { effort: Some(effort), ..Reasoning::default() }));
@@ -498,7 +483,7 @@ fn reasoning<'a>(
         // The effort is high where none is given.
         Some("adaptive") => (named.or(Some(Effort::High)), None),
         Some(_) => {
-            note(request, "thinking.type", Gravity::Tuning);
+            request.other("thinking.type", Gravity::Tuning);
             (named, None)
         }
         None => return Err(wrong("thinking", "must have a type")),

@@ -6,16 +6,11 @@ mod config;
 mod contents;
 mod tools;
 
-use std::borrow::Cow;
-
 use super::fields::{Fields, field, members};
 use crate::dialect::hub::{Block, Gravity, Request};
 use crate::dialect::node::Node;
 use crate::dialect::peeking::wrong;
 use crate::dialect::request::{Address, BadRequest};
-
-/// What is noted of things that have no place: more than a notice names.
-const MAX_NOTES: usize = 64;
 
 /// Reads a request that passed `peek`.
 pub fn read_request<'a>(body: &'a str, address: &Address) -> Result<Request<'a>, BadRequest> {
@@ -31,10 +26,10 @@ pub fn read_request<'a>(body: &'a str, address: &Address) -> Result<Request<'a>,
             "model" => {}
             "store" if value.bool() == Some(false) => {}
             // What lies there is part of the question.
-            "cachedContent" | "continuationToken" => note(&mut request, key, Gravity::Vital),
+            "cachedContent" | "continuationToken" => request.other(key, Gravity::Vital),
             // Safety settings, labels, tiers, and what is not known yet.
             _ if is_empty(value) => {}
-            _ => note(&mut request, key, Gravity::Tuning),
+            _ => request.other(key, Gravity::Tuning),
         }
     }
     Ok(request)
@@ -44,19 +39,6 @@ fn is_empty(value: Node<'_>) -> bool {
     (value.is_array() || value.is_object())
         && value.items().next().is_none()
         && value.members().next().is_none()
-}
-
-/// Notes what has no place, each field once; what was graver counts.
-fn note<'a>(request: &mut Request<'a>, field: impl Into<Cow<'a, str>>, gravity: Gravity) {
-    let field = field.into();
-    if let Some(known) = request.others.iter_mut().find(|other| other.field == field) {
-        known.gravity = known.gravity.max(gravity);
-    } else if request.others.len() < MAX_NOTES {
-        request.other(field, gravity);
-    } else if let Some(last) = request.others.last_mut().filter(|last| last.gravity < gravity) {
-        // A grave one must not be lost behind many that are not.
-        (last.field, last.gravity) = (field, gravity);
-    }
 }
 
 fn system<'a>(content: Node<'a>, request: &mut Request<'a>) -> Result<(), BadRequest> {
@@ -73,7 +55,7 @@ fn system<'a>(content: Node<'a>, request: &mut Request<'a>) -> Result<(), BadReq
         match Fields::of(part).text.and_then(Node::str) {
             Some(text) if text.is_empty() => {}
             Some(text) => request.system.push(Block::Text(text)),
-            None => note(request, "systemInstruction.parts[]", Gravity::Vital),
+            None => request.other("systemInstruction.parts[]", Gravity::Vital),
         }
     }
     Ok(())

@@ -7,6 +7,9 @@ use std::borrow::Cow;
 use super::loss::Gravity;
 use crate::dialect::Dialect;
 
+/// So many fields of one gravity are noted.
+pub const MOST_OTHERS: usize = 64;
+
 /// What one request asks. Text of JSON values stays as the client wrote it.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Request<'a> {
@@ -309,8 +312,14 @@ impl<'a> Request<'a> {
         Self { choices: 1, ..Self::default() }
     }
 
-    /// Notes something that has no place here.
+    /// Notes something that has no place here: once, and not too many. Grave ones
+    /// are not lost behind many that are not.
     pub fn other(&mut self, field: impl Into<Cow<'a, str>>, gravity: Gravity) {
-        self.others.push(Other { field: field.into(), gravity });
+        let other = Other { field: field.into(), gravity };
+        let known = |one: &Other<'_>| one.field == other.field && one.gravity >= gravity;
+        let alike = self.others.iter().filter(|one| one.gravity == gravity).count();
+        if gravity > Gravity::Nothing && alike < MOST_OTHERS && !self.others.iter().any(known) {
+            self.others.push(other);
+        }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use super::reading::note;
 use crate::dialect::hub::{Block, Gravity, Media, MediaKind, Request, Source};
 use crate::dialect::node::Node;
 use crate::dialect::peeking::wrong;
@@ -93,14 +92,14 @@ fn block<'a>(request: &mut Request<'a>, piece: Piece<'a>) -> Result<Option<Block
         }
         Some("refusal") => Ok(Some(Block::Refusal(string(piece.refusal)?))),
         Some("input_image" | "input_file") if piece.file_id.is_some() => {
-            note(request, "input[].content[].file_id", Gravity::Vital);
+            request.other("input[].content[].file_id", Gravity::Vital);
             Ok(None)
         }
         Some("input_image") => image(request, piece),
         Some("input_file") => file(request, piece),
         Some("input_audio") => audio(piece).map(Some),
         Some(other) => {
-            note(request, format!("input[].content[].{}", word(other)), Gravity::Meaning);
+            request.other(format!("input[].content[].{}", word(other)), Gravity::Meaning);
             Ok(None)
         }
         None => Err(wrong("input", "has a part without a type")),
@@ -115,7 +114,7 @@ fn image<'a>(request: &mut Request<'a>, piece: Piece<'a>) -> Result<Option<Block
     let url = piece.image_url.and_then(Node::str);
     let url = url.ok_or_else(|| wrong("input", "has an image without image_url"))?;
     let Some((media_type, source)) = uri::source(url) else {
-        note(request, "input[].content[].image_url", Gravity::Vital);
+        request.other("input[].content[].image_url", Gravity::Vital);
         return Ok(None);
     };
     let detail = piece.detail.and_then(Node::str);
@@ -134,7 +133,7 @@ fn file<'a>(request: &mut Request<'a>, piece: Piece<'a>) -> Result<Option<Block<
         (None, None) => return Err(wrong("input", "has a file without file_data or file_url")),
     };
     let Some((media_type, source)) = found else {
-        note(request, "input[].content[].file_data", Gravity::Vital);
+        request.other("input[].content[].file_data", Gravity::Vital);
         return Ok(None);
     };
     let kind = MediaKind::of(&media_type);

@@ -5,7 +5,6 @@
 use std::borrow::Cow;
 
 use super::content;
-use super::reading::note;
 use crate::dialect::Dialect;
 use crate::dialect::hub::{
     Block, Call, Gravity, Request, Role, Signature, Thought, ToolResult, Turn,
@@ -94,19 +93,19 @@ fn read_item<'a>(request: &mut Request<'a>, item: Item<'a>) -> Result<(), BadReq
         }
         // Parts of the conversation that only their server can read.
         Some("item_reference") => {
-            note(request, "input[].item_reference", Gravity::Vital);
+            request.other("input[].item_reference", Gravity::Vital);
             Ok(())
         }
         None if item.id.is_some() => {
-            note(request, "input[].item_reference", Gravity::Vital);
+            request.other("input[].item_reference", Gravity::Vital);
             Ok(())
         }
         Some("compaction" | "compaction_summary") => {
-            note(request, "input[].compaction", Gravity::Vital);
+            request.other("input[].compaction", Gravity::Vital);
             Ok(())
         }
         Some(other) => {
-            note(request, format!("input[].{}", content::word(other)), Gravity::Meaning);
+            request.other(format!("input[].{}", content::word(other)), Gravity::Meaning);
             Ok(())
         }
         None => Err(wrong("input", "has an item without a type")),
@@ -131,7 +130,7 @@ fn message<'a>(request: &mut Request<'a>, item: Item<'a>) -> Result<(), BadReque
             let count = blocks.len();
             blocks.retain(|block| matches!(block, Block::Text(_) | Block::CachePoint(_)));
             if blocks.len() < count {
-                note(request, "input[].content", Gravity::Meaning);
+                request.other("input[].content", Gravity::Meaning);
             }
             if request.turns.is_empty() {
                 request.system.append(&mut blocks);

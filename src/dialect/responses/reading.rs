@@ -9,19 +9,6 @@ use crate::dialect::node::Node;
 use crate::dialect::peeking::wrong;
 use crate::dialect::request::{Address, BadRequest};
 
-/// So many things of one gravity are noted; more would change nothing.
-const MOST_NOTED: usize = 64;
-
-/// Notes something that has no place in the internal form, once.
-pub fn note<'a>(request: &mut Request<'a>, field: impl Into<Cow<'a, str>>, gravity: Gravity) {
-    let field = field.into();
-    let alike = || request.others.iter().filter(|other| other.gravity == gravity);
-    let known = alike().any(|other| other.field == field);
-    if !known && alike().count() < MOST_NOTED {
-        request.other(field, gravity);
-    }
-}
-
 /// The fields that are read after the others.
 #[derive(Default)]
 struct Parts<'a> {
@@ -122,18 +109,18 @@ fn scalar<'a>(
             }
         }
         // State that only its server has.
-        "previous_response_id" | "conversation" | "prompt" => note(request, key, Gravity::Vital),
-        "background" if value.bool() == Some(true) => note(request, key, Gravity::Vital),
-        "store" if value.bool() == Some(true) => note(request, key, Gravity::Tuning),
+        "previous_response_id" | "conversation" | "prompt" => request.other(key, Gravity::Vital),
+        "background" if value.bool() == Some(true) => request.other(key, Gravity::Vital),
+        "store" if value.bool() == Some(true) => request.other(key, Gravity::Tuning),
         "truncation" if value.str().is_some_and(|how| how == "auto") => {
-            note(request, key, Gravity::Tuning);
+            request.other(key, Gravity::Tuning);
         }
         "background" | "store" | "truncation" => {}
         "moderation" => {
             let blocks = value.raw().contains("\"block\"");
-            note(request, key, if blocks { Gravity::Meaning } else { Gravity::Tuning });
+            request.other(key, if blocks { Gravity::Meaning } else { Gravity::Tuning });
         }
-        _ => note(request, key, Gravity::Tuning),
+        _ => request.other(key, Gravity::Tuning),
     }
     Ok(())
 }
@@ -143,7 +130,7 @@ fn text<'a>(request: &mut Request<'a>, value: Node<'a>) -> Result<(), BadRequest
         if key == "format" {
             request.format = format(request, value)?;
         } else {
-            note(request, format!("text.{key}"), Gravity::Tuning);
+            request.other(format!("text.{key}"), Gravity::Tuning);
         }
     }
     Ok(())
@@ -167,7 +154,7 @@ fn format<'a>(
             }))
         }
         Some(_) => {
-            note(request, "text.format", Gravity::Meaning);
+            request.other("text.format", Gravity::Meaning);
             Ok(None)
         }
         None => Err(wrong("text", "has a format without a type")),
@@ -181,13 +168,13 @@ fn reasoning<'a>(request: &mut Request<'a>, value: Node<'a>) {
             "effort" => {
                 wanted.effort = value.str().and_then(|effort| Effort::named(&effort));
                 if wanted.effort.is_none() {
-                    note(request, "reasoning.effort", Gravity::Tuning);
+                    request.other("reasoning.effort", Gravity::Tuning);
                 }
             }
             "summary" | "generate_summary" => {
                 wanted.shown = Some(value.str().is_some_and(|kind| kind != "none"));
             }
-            _ => note(request, format!("reasoning.{key}"), Gravity::Tuning),
+            _ => request.other(format!("reasoning.{key}"), Gravity::Tuning),
         }
     }
     if wanted != Reasoning::default() {

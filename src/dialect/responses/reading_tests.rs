@@ -3,6 +3,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 
 use super::*;
+use crate::dialect::hub::request::MOST_OTHERS;
 use crate::dialect::hub::{Role, ToolChoice};
 
 const CODEX: &str = include_str!("../../../tests/golden/dialects/responses/codex-request.json");
@@ -293,7 +294,7 @@ fn notes_are_bounded() {
     let fields: String = (0..1000).fold(String::new(), |all, n| all + &format!(",\"x{n}\":0"));
     let body = format!(r#"{{"model":"m"{fields},"background":true}}"#);
     let request = read(&body).unwrap();
-    assert_eq!(request.others.len(), MOST_NOTED + 1);
+    assert_eq!(request.others.len(), MOST_OTHERS + 1);
     assert_eq!(request.others.last().map(|other| other.gravity), Some(Gravity::Vital));
 }
 

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 
 use super::content::word;
 use super::object::{Object, array};
-use super::reading::note;
 use super::strict;
 use crate::dialect::digest;
 use crate::dialect::hub::{Gravity, Legend, Losses, Request, Tool, ToolChoice, Untranslatable};
@@ -45,7 +44,7 @@ pub fn read_tools<'a>(request: &mut Request<'a>, tools: Node<'a>) -> Result<(), 
                 let tool = custom(request, tool)?;
                 request.tools.push(tool);
             }
-            Some(hosted) => note(request, format!("tools[].{}", word(hosted)), Gravity::Meaning),
+            Some(hosted) => request.other(format!("tools[].{}", word(hosted)), Gravity::Meaning),
             None => return Err(wrong("tools", "has a tool without a type")),
         }
     }
@@ -58,7 +57,7 @@ fn name(tool: Node<'_>) -> Result<Cow<'_, str>, BadRequest> {
 
 fn function<'a>(request: &mut Request<'a>, tool: Node<'a>) -> Result<Tool<'a>, BadRequest> {
     if tool.get("defer_loading").and_then(Node::bool) == Some(true) {
-        note(request, "tools[].defer_loading", Gravity::Tuning);
+        request.other("tools[].defer_loading", Gravity::Tuning);
     }
     Ok(Tool {
         name: name(tool)?,
@@ -76,7 +75,7 @@ fn custom<'a>(request: &mut Request<'a>, tool: Node<'a>) -> Result<Tool<'a>, Bad
     if let Some(format) = tool.get("format")
         && let Some(grammar) = format.text("definition")
     {
-        note(request, "tools[].format", Gravity::Tuning);
+        request.other("tools[].format", Gravity::Tuning);
         let syntax = format.text("syntax").unwrap_or_default();
         let own = description.unwrap_or_default();
         let gap = if own.is_empty() { "" } else { "\n\n" };
@@ -113,7 +112,7 @@ pub fn read_choice<'a>(request: &mut Request<'a>, choice: Node<'a>) -> Result<()
             Some(ToolChoice::Among { names, required })
         }
         Some(_) => {
-            note(request, "tool_choice", Gravity::Meaning);
+            request.other("tool_choice", Gravity::Meaning);
             None
         }
         None => return Err(wrong("tool_choice", "must be a string or an object with a type")),

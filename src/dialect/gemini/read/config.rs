@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 
-use super::note;
 use crate::dialect::gemini::fields::members;
 use crate::dialect::gemini::schema::to_json_schema;
 use crate::dialect::hub::{Effort, Format, Gravity, Reasoning, Request};
@@ -63,9 +62,9 @@ pub fn read<'a>(config: Node<'a>, request: &mut Request<'a>) -> Result<(), BadRe
             "thinkingConfig" => thinking(value, request)?,
             "responseModalities" => modalities(value, request),
             "responseFormat" | "routingConfig" => {
-                note(request, format!("generationConfig.{key}"), Gravity::Meaning);
+                request.other(format!("generationConfig.{key}"), Gravity::Meaning);
             }
-            _ => note(request, format!("generationConfig.{key}"), Gravity::Tuning),
+            _ => request.other(format!("generationConfig.{key}"), Gravity::Tuning),
         }
     }
     request.logprobs = logprobs.0.then(|| logprobs.1.unwrap_or(0));
@@ -106,7 +105,7 @@ fn modalities(list: Node<'_>, request: &mut Request<'_>) {
         kind.str().is_some_and(|kind| kind == "TEXT" || kind == "MODALITY_UNSPECIFIED")
     };
     if !list.items().all(text) {
-        note(request, "generationConfig.responseModalities", Gravity::Meaning);
+        request.other("generationConfig.responseModalities", Gravity::Meaning);
     }
 }
 
@@ -127,7 +126,7 @@ fn thinking(config: Node<'_>, request: &mut Request<'_>) -> Result<(), BadReques
                     reasoning.effort = Some(level);
                 }
             }
-            _ => note(request, format!("generationConfig.thinkingConfig.{key}"), Gravity::Tuning),
+            _ => request.other(format!("generationConfig.thinkingConfig.{key}"), Gravity::Tuning),
         }
     }
     request.reasoning = (reasoning != Reasoning::default()).then_some(reasoning);
@@ -140,7 +139,7 @@ fn format<'a>(form: Form<'a>, request: &mut Request<'a>) {
         Some("text/plain" | "") => false,
         // One bare word of a list, for one: no other dialect has that.
         Some(_) => {
-            note(request, "generationConfig.responseMimeType", Gravity::Meaning);
+            request.other("generationConfig.responseMimeType", Gravity::Meaning);
             return;
         }
     };

@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 
-use super::note;
 use crate::dialect::Dialect;
 use crate::dialect::gemini::fields::{self, Fields, field};
 use crate::dialect::hub::{
@@ -98,7 +97,7 @@ fn block<'a>(
     request: &mut Request<'a>,
 ) -> Result<Option<Block<'a>>, BadRequest> {
     if part.resolution {
-        note(request, "contents[].parts[].mediaResolution", Gravity::Tuning);
+        request.other("contents[].parts[].mediaResolution", Gravity::Tuning);
     }
     let signature = part.signature.map(|value| Signature { by: Dialect::Gemini, value });
     if let Some(node) = part.call {
@@ -125,7 +124,7 @@ fn block<'a>(
     }
     let other = part.server.map(Cow::Borrowed).or(part.unknown);
     if let Some(key) = other {
-        note(request, format!("contents[].parts[].{key}"), Gravity::Meaning);
+        request.other(format!("contents[].parts[].{key}"), Gravity::Meaning);
     }
     Ok(None)
 }
@@ -205,7 +204,7 @@ fn inline<'a>(node: Node<'a>, request: &mut Request<'a>) -> Result<Option<Block<
     let media_type = fields::text(node, "mimeType").unwrap_or_default();
     let data = fields::text(node, "data").ok_or_else(|| missing("inlineData.data"))?;
     let Some(kind) = kind(&media_type) else {
-        note(request, format!("contents[].parts[].inlineData ({media_type})"), Gravity::Vital);
+        request.other(format!("contents[].parts[].inlineData ({media_type})"), Gravity::Vital);
         return Ok(None);
     };
     let name = fields::text(node, "displayName");
@@ -234,7 +233,7 @@ fn file<'a>(node: Node<'a>, request: &mut Request<'a>) -> Result<Option<Block<'a
             Ok(Some(Block::Media(Box::new(Media { kind, media_type, source, name, detail: None }))))
         }
         Some(_) | None => {
-            note(request, "contents[].parts[].fileData", Gravity::Vital);
+            request.other("contents[].parts[].fileData", Gravity::Vital);
             Ok(None)
         }
     }

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use super::note;
 use crate::dialect::gemini::fields::{self, field, members};
 use crate::dialect::gemini::schema::to_json_schema;
 use crate::dialect::hub::{Gravity, Request, Tool, ToolChoice};
@@ -31,7 +30,7 @@ pub fn read<'a>(tools: Node<'a>, request: &mut Request<'a>) -> Result<(), BadReq
                     request.tools.push(function);
                 }
             } else {
-                note(request, format!("tools[].{key}"), Gravity::Meaning);
+                request.other(format!("tools[].{key}"), Gravity::Meaning);
             }
         }
     }
@@ -57,7 +56,7 @@ fn function<'a>(node: Node<'a>, request: &mut Request<'a>) -> Result<Tool<'a>, B
             }
             "parameters" => {}
             _ => {
-                note(request, format!("tools[].functionDeclarations[].{key}"), Gravity::Tuning);
+                request.other(format!("tools[].functionDeclarations[].{key}"), Gravity::Tuning);
             }
         }
     }
@@ -73,7 +72,7 @@ pub fn read_config<'a>(config: Node<'a>, request: &mut Request<'a>) -> Result<()
         if key == "functionCallingConfig" {
             request.tool_choice = choice(value)?;
         } else {
-            note(request, format!("toolConfig.{key}"), Gravity::Tuning);
+            request.other(format!("toolConfig.{key}"), Gravity::Tuning);
         }
     }
     Ok(())

@@ -7,7 +7,7 @@ use crate::dialect::node::Node;
 use crate::dialect::request::BadRequest;
 use crate::dialect::uri;
 
-use super::read::{note, room, short, wrong};
+use super::read::{room, short, wrong};
 
 /// The least text a part can have: `{"type":"text","text":""}`.
 const MIN_PART: usize = 25;
@@ -50,7 +50,7 @@ fn part<'a>(request: &mut Request<'a>, node: Node<'a>) -> Result<Option<Block<'a
     };
     if block.is_none() {
         // Without it the question would be another one.
-        note(request, format!("messages[].content[].{}", short(&kind)), Gravity::Vital);
+        request.other(format!("messages[].content[].{}", short(&kind)), Gravity::Vital);
     }
     Ok(block)
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::dialect::hub::{Effort, Format, Gravity, Other, Reasoning, Request, Tool, ToolChoice};
+use crate::dialect::hub::{Effort, Format, Gravity, Reasoning, Request, Tool, ToolChoice};
 use crate::dialect::node::Node;
 use crate::dialect::request::{Address, BadRequest};
 
@@ -11,9 +11,6 @@ use super::turns;
 
 /// The most stop sequences; `OpenAI` takes four.
 const MAX_STOPS: usize = 256;
-
-/// The most different fields that are noted as having no place.
-const MAX_OTHERS: usize = 128;
 
 /// Reads a request that passed `peek`.
 pub fn read_request<'a>(body: &'a str, _address: &Address) -> Result<Request<'a>, BadRequest> {
@@ -53,17 +50,6 @@ impl<'a> More<'a> {
 
 pub fn wrong(param: &'static str, message: &str) -> BadRequest {
     BadRequest::new("invalid_value", Some(param), format!("{param} {message}"))
-}
-
-/// Notes something that has no place in the internal form, once.
-pub fn note<'a>(request: &mut Request<'a>, field: impl Into<Cow<'a, str>>, gravity: Gravity) {
-    let other = Other { field: field.into(), gravity };
-    if gravity > Gravity::Nothing
-        && (request.others.len() < MAX_OTHERS || gravity > Gravity::Tuning)
-        && !request.others.contains(&other)
-    {
-        request.others.push(other);
-    }
 }
 
 fn count(param: &'static str, value: Node<'_>) -> Result<u32, BadRequest> {
@@ -141,7 +127,7 @@ fn format<'a>(request: &mut Request<'a>, value: Node<'a>) -> Result<(), BadReque
             })
         }
         _ => {
-            note(request, "response_format", Gravity::Meaning);
+            request.other("response_format", Gravity::Meaning);
             None
         }
     };
@@ -164,7 +150,7 @@ fn sampling<'a>(request: &mut Request<'a>, key: &str, value: Node<'a>) -> Result
                     request.reasoning =
                         Some(Reasoning { effort: Some(effort), ..Reasoning::default() });
                 }
-                None => note(request, "reasoning_effort", Gravity::Tuning),
+                None => request.other("reasoning_effort", Gravity::Tuning),
             }
             return Ok(true);
         }
@@ -238,7 +224,7 @@ fn tool<'a>(request: &mut Request<'a>, item: Node<'a>) -> Result<(), BadRequest>
             });
         }
         ("function", None, _) => return Err(wrong("tools", "must have a function")),
-        _ => note(request, format!("tools[].{}", short(&kind)), Gravity::Meaning),
+        _ => request.other(format!("tools[].{}", short(&kind)), Gravity::Meaning),
     }
     Ok(())
 }
@@ -265,7 +251,7 @@ fn free_text_description<'a>(request: &mut Request<'a>, of: Node<'a>) -> Option<
     let description = of.text("description");
     let grammar = of.get("format").filter(|format| format.text("type").as_deref() != Some("text"));
     let Some(grammar) = grammar else { return description };
-    note(request, "tools[].custom.format", Gravity::Tuning);
+    request.other("tools[].custom.format", Gravity::Tuning);
     let grammar = grammar.get("grammar").unwrap_or(grammar);
     let member = |name| grammar.text(name).unwrap_or_default();
     let (own, syntax, rules) =
@@ -347,7 +333,7 @@ fn unplaced<'a>(request: &mut Request<'a>, key: Cow<'a, str>, value: Node<'a>) {
             known.map_or(Gravity::Tuning, |(_, gravity)| *gravity)
         }
     };
-    note(request, key, gravity);
+    request.other(key, gravity);
 }
 
 /// Whether a moderation's policy withholds something.

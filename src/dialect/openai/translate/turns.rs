@@ -10,7 +10,7 @@ use crate::dialect::node::Node;
 use crate::dialect::request::BadRequest;
 
 use super::parts;
-use super::read::{note, room, wrong};
+use super::read::{room, wrong};
 
 /// The members of one message.
 #[derive(Default)]
@@ -112,7 +112,7 @@ impl<'a> Reader<'_, 'a> {
         let mut blocks = parts::read(self.request, message.content)?;
         let plain = |block: &Block<'_>| matches!(block, Block::Text(_) | Block::CachePoint(_));
         if !blocks.iter().all(plain) {
-            note(self.request, "messages[].content of a system message", Gravity::Vital);
+            self.request.other("messages[].content of a system message", Gravity::Vital);
             blocks.retain(plain);
         }
         if !self.request.turns.is_empty() {
@@ -144,7 +144,7 @@ impl<'a> Reader<'_, 'a> {
             blocks.push(Block::Refusal(refusal));
         }
         if message.audio {
-            note(self.request, "messages[].audio", Gravity::Vital);
+            self.request.other("messages[].audio", Gravity::Vital);
         }
         for node in message.tool_calls.into_iter().flat_map(Node::items) {
             blocks.push(Block::Call(Box::new(call(node)?)));
