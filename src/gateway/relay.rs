@@ -38,6 +38,8 @@ pub struct Stream {
     /// What comes after the model said why it stopped: kept until the whole
     /// answer was accepted.
     closing: Vec<Closing>,
+    /// What the client's dialect cannot say of the answer.
+    lost: Vec<&'static str>,
 }
 
 #[derive(Debug)]
@@ -144,6 +146,7 @@ impl Relay {
             seam: None,
             spliced: String::new(),
             closing: Vec::new(),
+            lost: Vec::new(),
         });
     }
 
@@ -224,6 +227,10 @@ impl Relay {
             }
             if let Some(note) = note {
                 stream.writer.comment(note, &mut out);
+            }
+            if !stream.lost.is_empty() {
+                let lost = format!("backstay dropped {}", stream.lost.join(", "));
+                stream.writer.comment(&lost, &mut out);
             }
             stream.writer.finish(&mut out);
             stream.outlet.push(Bytes::from(out));
@@ -312,6 +319,11 @@ impl Stream {
     /// Writes an event, or keeps it for the end: why the last choice stopped,
     /// and what comes after that. Counts of tokens may come at any time.
     fn say(&mut self, event: Event, last: bool, out: &mut Vec<u8>) {
+        if let Event::Opaque { what, .. } = event
+            && !self.lost.contains(&what)
+        {
+            self.lost.push(what);
+        }
         let ends = last && matches!(event, Event::Finish { .. });
         if ends || !self.closing.is_empty() {
             self.closing.push(Closing::Event(event));

@@ -3,6 +3,7 @@
 use backstay::fake::{DEFAULT_WORDS, Server, answer};
 use http_body_util::Full;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::client::exchange;
 use crate::support::gateway::{Gateway, Setup, provider};
@@ -341,5 +342,51 @@ async fn a_target_may_have_its_own_prompt_and_parameters() {
             let pointer = if wire == "gemini" { "/generationConfig/topK" } else { "/top_k" };
             assert_eq!(seen.pointer(pointer), Some(&json!(3)), "{case}: {seen} {heard:?}");
         }
+    }
+}
+
+/// A provider that answers every call with these bytes.
+async fn scripted(answer: &'static str) -> std::net::SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let addr = listener.local_addr().expect("its address");
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut read = vec![0; 64 * 1024];
+            let _request = socket.read(&mut read).await;
+            let _answered = socket.write_all(answer.as_bytes()).await;
+        }
+    });
+    addr
+}
+
+/// Citations have no like in other dialects: the client is told of their loss.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_answer_loses_is_named() {
+    const WHOLE: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n\
+        {\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"m\",\"content\":[{\"type\":\"text\",\
+        \"text\":\"so it is\",\"citations\":[{\"type\":\"char_location\",\"cited_text\":\"x\"}]}],\
+        \"stop_reason\":\"end_turn\",\"usage\":{\"input_tokens\":1,\"output_tokens\":3}}";
+    const STREAM: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n\
+        event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"m\",\"content\":[],\"usage\":{\"input_tokens\":1,\"output_tokens\":1}}}\n\n\
+        event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n\
+        event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"so it is\"}}\n\n\
+        event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"citations_delta\",\"citation\":{\"type\":\"char_location\",\"cited_text\":\"x\"}}}\n\n\
+        event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n\
+        event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":3}}\n\n\
+        event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+    for (stream, answer) in [(false, WHOLE), (true, STREAM)] {
+        let addr = scripted(answer).await;
+        let provider =
+            format!("[providers.a]\ndialect = \"anthropic\"\nbase_url = \"http://{addr}\"");
+        let gateway = Setup::new().with(&provider).route("r", &["a/m"]).start().await;
+        let reply = exchange(gateway.addr, Tongue::Chat.asks("r", "hi", stream)).await;
+        let heard = Tongue::Chat.hears(&reply, stream);
+        assert_eq!((heard.text.as_str(), heard.whole), ("so it is", true), "{}", reply.text());
+        let named = if stream {
+            reply.text().contains(": backstay dropped citations\n\n")
+        } else {
+            reply.header("x-backstay-dropped") == Some("citations")
+        };
+        assert!(named, "stream={stream}: {:?} {}", reply.headers, reply.text());
     }
 }

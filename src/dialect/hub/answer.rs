@@ -118,6 +118,23 @@ impl Answer {
         events
     }
 
+    /// What no other dialect can say of it, each named once.
+    #[must_use]
+    pub fn opaque(&self) -> Vec<&'static str> {
+        let mut named = Vec::new();
+        for part in self.choices.iter().flat_map(|choice| &choice.parts) {
+            match part {
+                Part::Opaque(what) if !named.contains(what) => named.push(*what),
+                Part::Opaque(_)
+                | Part::Text(_)
+                | Part::Thought { .. }
+                | Part::Refusal(_)
+                | Part::Call { .. } => {}
+            }
+        }
+        named
+    }
+
     /// Puts this text in place of the first choice's.
     pub fn replace_text(&mut self, text: &str) {
         let mut amended = Some(Part::Text(text.to_owned()));
@@ -264,6 +281,7 @@ mod tests {
         assert_eq!(Answer::of(answer.clone().into_events()), answer);
         let text = answer.text();
         assert_eq!((&*text.text, text.tool_calls.len()), ("c", 2));
+        assert_eq!(answer.opaque(), ["audio"]);
     }
 
     #[test]

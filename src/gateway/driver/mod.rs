@@ -445,7 +445,7 @@ impl Driver {
     }
 
     fn deliver_attempt(&mut self, id: AttemptId, amended: Option<String>) -> Option<Event> {
-        let stamp = self.stamp(Some(id));
+        let mut stamp = self.stamp(Some(id));
         self.source = Some(id);
         let running = &mut self.attempts[id.index()];
         if running.continues {
@@ -458,6 +458,9 @@ impl Driver {
         if let Some(content) = running.whole.take() {
             if !matches!(content, WholeContent::Bytes(_)) {
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
+            }
+            if let WholeContent::Answer(answer) = &content {
+                stamp.dropped.extend(answer.opaque().into_iter().map(str::to_owned));
             }
             let body = self.body_of(content, amended.as_deref());
             self.relay.whole(headers, &stamp, body);
