@@ -390,3 +390,28 @@ async fn what_an_answer_loses_is_named() {
         assert!(named, "stream={stream}: {:?} {}", reply.headers, reply.text());
     }
 }
+
+/// A model that thinks before it answers cannot go on from the middle of an
+/// answer: it is asked for the rest, even where the target takes a prefill.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thinking_model_is_asked_for_the_rest() {
+    let (broken, sound) = (provider("broken", "ok"), provider("sound", "ok"));
+    let setup = Setup::new()
+        .provider_of("b", "anthropic", &broken)
+        .provider_of("s", "anthropic", &sound)
+        .route(
+            "r",
+            &[
+                "b/m!cut-reset:after=7",
+                "s/m features = [\"streaming\", \"reasoning\", \"prefill\"]",
+            ],
+        );
+    let gateway = setup.start().await;
+    let thinking = json!({ "thinking": { "type": "enabled", "budget_tokens": 1024 } });
+    for (more, last) in [(json!({}), "assistant"), (thinking, "user")] {
+        let heard = hear(&gateway, Tongue::Anthropic, "r", true, more).await;
+        assert_eq!(heard.text, answer("hi", DEFAULT_WORDS), "{heard:?}");
+        let turns = last_body(&sound)["messages"].as_array().cloned().unwrap_or_default();
+        assert_eq!(turns.last().unwrap()["role"], last);
+    }
+}

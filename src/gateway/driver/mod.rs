@@ -238,7 +238,7 @@ impl Driver {
             target,
             model: &facts.model,
             strictness: self.route.strictness,
-            continues: continues.then_some((self.said.as_str(), asked_of(facts))),
+            continues: continues.then_some((self.said.as_str(), self.asks(facts))),
             edits,
             first_provider: asked_before.is_none_or(|provider| provider == facts.provider),
             unix_now: self.shared.clock.unix(),
@@ -264,6 +264,17 @@ impl Driver {
             return Err(unsupported(Untranslatable::new("model", reason).into()));
         }
         Ok(())
+    }
+
+    /// How a target is asked to continue a broken answer. A model that thinks
+    /// first cannot begin in the middle of its answer.
+    fn asks(&self, facts: &TargetFacts) -> Continuation {
+        let thinks = self.call.needs.contains(Features::REASONING);
+        if facts.offers.contains(Features::PREFILL) && !thinks {
+            Continuation::Prefill
+        } else {
+            Continuation::Ask
+        }
     }
 
     fn provider_of(&self, candidate: CandidateId) -> &str {
@@ -449,9 +460,10 @@ impl Driver {
         self.source = Some(id);
         let running = &mut self.attempts[id.index()];
         if running.continues {
-            let facts = &self.route.rules.candidates[running.candidate.index()].facts;
-            self.relay.continue_after(&self.said, asked_of(facts));
+            let candidate = running.candidate;
             let held = std::mem::take(&mut running.held);
+            let asked = self.asks(&self.route.rules.candidates[candidate.index()].facts);
+            self.relay.continue_after(&self.said, asked);
             return self.forward(id, held).err();
         }
         let mut headers = std::mem::take(&mut running.headers);
@@ -514,11 +526,6 @@ impl Driver {
     fn target_name(&self, candidate: CandidateId) -> &str {
         &self.route.rules.candidates[candidate.index()].facts.target
     }
-}
-
-/// How a target is asked to continue a broken answer.
-const fn asked_of(facts: &TargetFacts) -> Continuation {
-    if facts.offers.contains(Features::PREFILL) { Continuation::Prefill } else { Continuation::Ask }
 }
 
 /// Why a request was not sent.
