@@ -19,7 +19,6 @@ mod policy_builtin;
 mod policy_decisions;
 mod policy_faults;
 mod policy_reload;
-mod sdks;
 mod streams;
 mod support;
 mod translation;

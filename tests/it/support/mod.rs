@@ -5,6 +5,5 @@ pub mod gateway;
 pub mod guests;
 pub mod policies;
 pub mod process;
-pub mod python;
 pub mod said;
 pub mod tongue;

@@ -1,7 +1,15 @@
 //! The official SDKs of `OpenAI`, Anthropic and Google, with nothing changed but
 //! their base URL: every client dialect against every provider dialect. Here
 //! are the providers and the routes; what a client must find behind them is in
-//! `tests/sdk`.
+//! the scripts beside this file.
+//!
+//! A test binary of its own: two minutes of Python would be in the way of tests
+//! that look at how long something takes.
+
+mod python;
+#[path = "../it/support/mod.rs"]
+#[expect(dead_code, reason = "it serves the other tests too")]
+mod support;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,7 +19,6 @@ use backstay::fake::{DEFAULT_WORDS, Server, answer};
 use serde_json::{Value, json};
 
 use crate::support::gateway::{Setup, provider};
-use crate::support::python;
 
 const PROMPT: &str = "What is it like out there?";
 /// One for every client dialect.
