@@ -17,7 +17,7 @@ use crate::failover::{
     AttemptId, Call, CandidateId, Decider, Failure, FailureClass, Features, Operation, Opinion,
     Phase, Question, Verb, fallback, refusal,
 };
-use crate::policy::{Library, Material, RequestView};
+use crate::policy::{Library, Material, Panel, RequestView};
 
 #[derive(Debug, clap::Args)]
 pub struct Check {
@@ -111,19 +111,18 @@ fn ruling(library: &Library, route: &Route, class: FailureClass) -> Ruling {
         message: String::new(),
         retry_after: None,
     };
-    let material = material(route);
     let own = library.current().policy(&route.policy);
-    let deciders = own.map(|policy| (Decider::Policy, policy));
-    for (decider, policy) in deciders.into_iter().chain([(Decider::BuiltIn, library.builtin())]) {
-        let question = question(route, &failure, decider);
-        if let Opinion::Classify(ruling) = policy.ask(&question, &material) {
-            return ruling;
+    let panel = Panel { own, builtin: library.builtin() };
+    let question = question(route, &failure);
+    match panel.decide(&question, &material(route), route.rules.cooldown_max).opinion {
+        Opinion::Classify(ruling) => ruling,
+        Opinion::None | Opinion::Select(_) | Opinion::Validate(_) | Opinion::Fault { .. } => {
+            fallback::classify(&failure)
         }
     }
-    fallback::classify(&failure)
 }
 
-fn question(route: &Route, failure: &Failure, decider: Decider) -> Question {
+fn question(route: &Route, failure: &Failure) -> Question {
     let view = |(index, target): (usize, &config::Target)| CandidateView {
         facts: Arc::clone(&target.facts),
         health: HealthView::default(),
@@ -133,7 +132,7 @@ fn question(route: &Route, failure: &Failure, decider: Decider) -> Question {
     Question {
         number: 1,
         verb: Verb::ClassifyError { attempt: AttemptId(0) },
-        decider,
+        decider: Decider::Policy,
         time_left: route.rules.deadline,
         attempts_left: route.rules.attempts.saturating_sub(1),
         delivered: 0,

@@ -193,6 +193,35 @@ pub struct Admission {
 }
 
 impl Admission {
+    /// The limits a question itself tells of. `cooldown_max` is the route's.
+    #[must_use]
+    pub const fn of(question: &Question, cooldown_max: Duration) -> Self {
+        Self {
+            candidates: question.candidates.len(),
+            time_left: question.time_left,
+            attempts_left: question.attempts_left,
+            cooldown_max,
+            committed: question.delivered > 0,
+        }
+    }
+
+    /// Whether the opinion answers the question and can be done; `Ok(false)` is
+    /// no opinion.
+    pub fn admit(&self, verb: Verb, opinion: &Opinion) -> Result<bool, String> {
+        match (verb, opinion) {
+            (_, Opinion::None) => return Ok(false),
+            (_, Opinion::Fault { reason }) => return Err(reason.clone()),
+            (Verb::SelectProvider, Opinion::Select(selection)) => self.selection(selection)?,
+            (Verb::ClassifyError { .. }, Opinion::Classify(ruling)) => self.ruling(ruling)?,
+            (Verb::ValidateOutput { .. }, Opinion::Validate(verdict)) => self.verdict(verdict)?,
+            (
+                Verb::SelectProvider | Verb::ClassifyError { .. } | Verb::ValidateOutput { .. },
+                Opinion::Select(_) | Opinion::Classify(_) | Opinion::Validate(_),
+            ) => return Err("answered another question".to_owned()),
+        }
+        Ok(true)
+    }
+
     /// The selection, or why it cannot be done.
     pub fn selection(&self, selection: &Selection) -> Result<(), String> {
         match selection {

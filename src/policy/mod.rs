@@ -14,6 +14,7 @@ mod library;
 mod limits;
 mod load;
 mod notes;
+mod panel;
 mod pool;
 mod program;
 mod sandbox;
@@ -37,6 +38,7 @@ pub use library::{
 };
 pub use limits::Limits;
 pub use load::LoadFault;
+pub use panel::{Decided, Panel};
 
 /// Where the host's own time comes from: cooldowns of faulty policies, and the
 /// expiry of what policies remember.

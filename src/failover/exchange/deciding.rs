@@ -173,18 +173,7 @@ impl Exchange {
             cooldown_max: self.route.rules.cooldown_max,
             committed: self.committed.is_some(),
         };
-        match (matter, opinion) {
-            (_, Opinion::None) => return Ok(false),
-            (_, Opinion::Fault { reason }) => return Err(reason.clone()),
-            (Matter::Select, Opinion::Select(selection)) => admission.selection(selection)?,
-            (Matter::Classify(_), Opinion::Classify(ruling)) => admission.ruling(ruling)?,
-            (Matter::Validate(..), Opinion::Validate(verdict)) => admission.verdict(verdict)?,
-            (
-                Matter::Select | Matter::Classify(_) | Matter::Validate(..),
-                Opinion::Select(_) | Opinion::Classify(_) | Opinion::Validate(_),
-            ) => return Err("answered another question".to_owned()),
-        }
-        Ok(true)
+        admission.admit(self.verb(matter), opinion)
     }
 
     fn ask_next(&mut self, matter: Matter, decider: Decider, now: Timestamp) {
