@@ -18,6 +18,7 @@ mod gateway_swaps;
 mod policy_builtin;
 mod policy_decisions;
 mod policy_faults;
+mod policy_panel;
 mod policy_reload;
 mod streams;
 mod support;
