@@ -45,7 +45,8 @@ impl Exchange {
             return;
         }
         let first = if self.call.own_policy { Decider::Policy } else { Decider::BuiltIn };
-        self.ask(matter, first, now);
+        let seed = self.rng.next_u32();
+        self.ask(matter, first, seed, now);
     }
 
     /// Whether the matter is still to be decided: an attempt may have ended, or
@@ -71,17 +72,23 @@ impl Exchange {
         &self.attempts[id.index()].state
     }
 
-    fn ask(&mut self, matter: Matter, decider: Decider, now: Timestamp) {
+    fn ask(&mut self, matter: Matter, decider: Decider, seed: u32, now: Timestamp) {
         if decider == Decider::Fallback || self.questions >= MOST_QUESTIONS {
             self.fall_back(matter, now);
             return;
         }
-        let question = self.question(matter, decider, now);
-        self.asking = Some(Asking { number: question.number, matter, decider });
+        let question = self.question(matter, decider, seed, now);
+        self.asking = Some(Asking { number: question.number, matter, decider, seed });
         self.actions.push(Action::Consult(Box::new(question)));
     }
 
-    fn question(&mut self, matter: Matter, decider: Decider, now: Timestamp) -> Question {
+    fn question(
+        &mut self,
+        matter: Matter,
+        decider: Decider,
+        seed: u32,
+        now: Timestamp,
+    ) -> Question {
         self.questions += 1;
         let last = match matter {
             Matter::Classify(id) => Some(id),
@@ -95,7 +102,7 @@ impl Exchange {
             attempts_left: self.attempts_left(),
             delivered: self.delivered,
             now_unix_ms: (now + self.call.origin_unix).since_origin().as_millis() as f64,
-            seed: self.rng.next_u32(),
+            seed,
             candidates: self.candidate_views(now),
             attempts: self.attempt_views(last, now),
         }
@@ -138,7 +145,7 @@ impl Exchange {
         let Some(asking) = self.asking.take_if(|asking| asking.number == answer.number) else {
             return;
         };
-        let Asking { matter, decider, .. } = asking;
+        let Asking { matter, decider, seed, .. } = asking;
         if !self.stands(matter) {
             return;
         }
@@ -160,7 +167,7 @@ impl Exchange {
             let inadmissible = !matches!(answer.opinion, Opinion::Fault { .. });
             self.note(Note::Faulted { verb, decider, reason, inadmissible });
         }
-        self.ask_next(matter, decider, now);
+        self.ask_next(matter, decider, seed, now);
     }
 
     /// Whether the opinion answers the matter and can be done; `Ok(false)` is
@@ -176,12 +183,12 @@ impl Exchange {
         admission.admit(self.verb(matter), opinion)
     }
 
-    fn ask_next(&mut self, matter: Matter, decider: Decider, now: Timestamp) {
+    fn ask_next(&mut self, matter: Matter, decider: Decider, seed: u32, now: Timestamp) {
         let next = match decider {
             Decider::Policy => Decider::BuiltIn,
             Decider::BuiltIn | Decider::Fallback => Decider::Fallback,
         };
-        self.ask(matter, next, now);
+        self.ask(matter, next, seed, now);
     }
 
     fn fall_back(&mut self, matter: Matter, now: Timestamp) {
@@ -226,7 +233,8 @@ impl Exchange {
                 if decider == Decider::Fallback {
                     self.give_up(now);
                 } else {
-                    self.ask_next(Matter::Select, decider, now);
+                    let seed = self.rng.next_u32();
+                    self.ask_next(Matter::Select, decider, seed, now);
                 }
             }
             Selection::Wait(length) => {

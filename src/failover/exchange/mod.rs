@@ -184,6 +184,8 @@ struct Asking {
     number: u32,
     matter: Matter,
     decider: super::consult::Decider,
+    /// Of the matter: whoever is asked about it draws the same numbers.
+    seed: u32,
 }
 
 /// Something that must be decided.
