@@ -115,6 +115,22 @@ impl Policy {
         self.previous.store(good);
     }
 
+    /// The same version for another purpose: with a record of faults of its
+    /// own, and notes of its own or those of `before`. What it does there has no
+    /// effect here.
+    #[must_use]
+    pub fn apart(&self, before: Option<&Self>) -> Self {
+        let notes = before.map(|before| Arc::clone(before.program.notes())).unwrap_or_default();
+        let program = self.program.apart(notes);
+        Self::new(self.facts.clone(), program, Arc::clone(&self.clock), Arc::clone(&self.pool))
+    }
+
+    /// Whether it ever used what the host remembers for it.
+    #[must_use]
+    pub fn remembers(&self) -> bool {
+        self.program.notes().used()
+    }
+
     #[must_use]
     pub fn name(&self) -> &str {
         &self.facts.name

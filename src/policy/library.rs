@@ -200,6 +200,18 @@ impl Library {
         Arc::clone(&self.builtin)
     }
 
+    /// A policy from a file beside the library: nothing is served with it, and
+    /// nobody but the caller knows it.
+    pub fn load_file(&self, name: &str, path: &std::path::Path) -> Result<Policy, LoadFault> {
+        let size = std::fs::metadata(path)?.len();
+        if size > super::load::FILE_BYTES_MAX {
+            return Err(LoadFault::TooLarge);
+        }
+        let bytes = std::fs::read(path)?;
+        let origin = Origin::File(path.to_owned());
+        self.shared.loader.load(name, origin, &bytes, Arc::default())
+    }
+
     /// Every policy and every refused file, by name.
     #[must_use]
     pub fn status(&self) -> Vec<PolicyStatus> {

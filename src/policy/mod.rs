@@ -38,7 +38,10 @@ pub use library::{
 };
 pub use limits::Limits;
 pub use load::LoadFault;
-pub use panel::{Decided, Panel};
+pub use panel::{Decided, Panel, last_resort};
+
+/// The version of the contract that policies are written against.
+pub const CONTRACT: &str = "backstay:policy@0.1.0";
 
 /// Where the host's own time comes from: cooldowns of faulty policies, and the
 /// expiry of what policies remember.

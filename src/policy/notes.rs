@@ -2,6 +2,7 @@
 //! by all versions and instances of it. Every entry expires.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub enum NotKept {
 /// The store of one policy.
 #[derive(Debug, Default)]
 pub struct Notes {
+    /// Whether a policy ever asked for anything here.
+    used: AtomicBool,
     inner: Mutex<Inner>,
 }
 
@@ -39,6 +42,10 @@ struct Entry {
 }
 
 impl Notes {
+    pub fn used(&self) -> bool {
+        self.used.load(Ordering::Relaxed)
+    }
+
     pub fn recall(&self, key: &str, now: Timestamp) -> Option<String> {
         let inner = self.lock();
         inner.entries.get(key).filter(|entry| now < entry.expires).map(|e| e.value.clone())
@@ -68,6 +75,7 @@ impl Notes {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.used.store(true, Ordering::Relaxed);
         // A panic elsewhere leaves at worst a byte count that is too high.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

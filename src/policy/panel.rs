@@ -37,11 +37,22 @@ impl Panel {
         material: &Material,
         cooldown_max: Duration,
     ) -> Decided {
+        self.decide_shown(question, &|_| material.clone(), cooldown_max)
+    }
+
+    /// The same, where what is shown depends on who looks.
+    #[must_use]
+    pub fn decide_shown(
+        &self,
+        question: &Question,
+        shown_to: &dyn Fn(Decider) -> Material,
+        cooldown_max: Duration,
+    ) -> Decided {
         let admission = Admission::of(question, cooldown_max);
         let own = self.own.iter().map(|own| (Decider::Policy, own));
         let mut faults = Vec::new();
         for (decider, policy) in own.chain([(Decider::BuiltIn, &self.builtin)]) {
-            let opinion = policy.ask(question, material);
+            let opinion = policy.ask(question, &shown_to(decider));
             match admission.admit(question.verb, &opinion) {
                 Ok(true) => return Decided { decider, opinion, faults },
                 Ok(false) => {}
@@ -52,7 +63,9 @@ impl Panel {
     }
 }
 
-fn last_resort(question: &Question) -> Opinion {
+/// What the heart decides when nobody had a usable answer.
+#[must_use]
+pub fn last_resort(question: &Question) -> Opinion {
     match question.verb {
         Verb::SelectProvider => Opinion::Select(fallback::select(&question.candidates)),
         Verb::ClassifyError { .. } => {

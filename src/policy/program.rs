@@ -10,6 +10,7 @@ use wasmtime::component::{Component, Linker, Resource};
 use super::bindings::{Instance, InstanceMaker, OutputHandle, RequestHandle, exchange, host};
 use super::convert::{self, Excess};
 use super::engine::PolicyEngine;
+use super::notes::Notes;
 use super::sandbox::{Owner, Sandbox, clean};
 use super::wasi::{self, Wasi};
 use super::{Material, bindings};
@@ -86,6 +87,23 @@ impl Program {
         };
         let kept = std::iter::repeat_with(|| Mutex::new(None)).take(slots).collect();
         Ok(Self { engine: Arc::clone(engine), maker, owner, imports_wasi, kept })
+    }
+
+    /// The same guest with other notes.
+    pub fn apart(&self, notes: Arc<Notes>) -> Self {
+        let owner = Owner { notes, ..self.owner.clone() };
+        let kept = self.kept.iter().map(|_| Mutex::new(None)).collect();
+        Self {
+            engine: Arc::clone(&self.engine),
+            maker: self.maker.clone(),
+            owner,
+            imports_wasi: self.imports_wasi,
+            kept,
+        }
+    }
+
+    pub fn notes(&self) -> &Arc<Notes> {
+        &self.owner.notes
     }
 
     /// Asks the guest. Whatever goes wrong in there is a fault with a reason.
