@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::time::Timestamp;
 
-const KEPT: u32 = 64;
 /// How long computed percentiles serve before they are computed again.
 const FRESH: Duration = Duration::from_millis(250);
 /// The time after which an old sample has lost two thirds of its weight.
@@ -14,10 +13,10 @@ const DECAY_SECONDS: f64 = 10.0;
 /// fails fast must not look quick.
 const FAILURE_MS: f64 = 1_000.0;
 
-/// The last 64 lengths of one kind.
+/// The last lengths of one kind, so many of them; the oldest goes.
 #[derive(Clone, Debug)]
-pub struct Samples {
-    ring: [u32; KEPT as usize],
+pub struct Samples<const KEPT: usize = 64> {
+    ring: [u32; KEPT],
     recorded: u32,
     computed: Option<(Timestamp, Percentiles)>,
 }
@@ -28,15 +27,15 @@ pub struct Percentiles {
     pub p95: Duration,
 }
 
-impl Default for Samples {
+impl<const KEPT: usize> Default for Samples<KEPT> {
     fn default() -> Self {
-        Self { ring: [0; KEPT as usize], recorded: 0, computed: None }
+        Self { ring: [0; KEPT], recorded: 0, computed: None }
     }
 }
 
-impl Samples {
+impl<const KEPT: usize> Samples<KEPT> {
     pub fn record(&mut self, length: Duration) {
-        self.ring[(self.recorded % KEPT) as usize] = super::time::millis(length);
+        self.ring[self.recorded as usize % KEPT] = super::time::millis(length);
         self.recorded = self.recorded.saturating_add(1);
         if self.recorded <= 32 {
             self.computed = None;
@@ -45,7 +44,15 @@ impl Samples {
 
     #[must_use]
     pub fn count(&self) -> u32 {
-        self.recorded.min(KEPT)
+        u32::try_from(KEPT).map_or(self.recorded, |kept| self.recorded.min(kept))
+    }
+
+    /// How many of the kept samples are longer.
+    #[must_use]
+    pub fn longer_than(&self, length: Duration) -> u32 {
+        let limit = super::time::millis(length);
+        let kept = self.ring.iter().take(self.count() as usize);
+        u32::try_from(kept.filter(|sample| **sample > limit).count()).unwrap_or(u32::MAX)
     }
 
     /// Of the kept samples; at most a quarter second old.
@@ -113,7 +120,7 @@ mod tests {
 
     #[test]
     fn percentiles_of_known_samples() {
-        let mut samples = Samples::default();
+        let mut samples = Samples::<64>::default();
         assert_eq!(samples.percentiles(Timestamp::ORIGIN), Percentiles::default());
         for ms in 1..=20 {
             samples.record(Duration::from_millis(ms));
