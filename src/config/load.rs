@@ -44,6 +44,7 @@ fn resolve(root: &Table<'_>, path: &Path) -> Result<Config, Problems> {
     let admin_table = root.section("admin");
     let admin = sections::admin(&admin_table);
     let policies = sections::policies(&root.section("policies"));
+    let journal = sections::journal(root);
     let defaults = rules::defaults(&root.section("rules"));
     let declared = providers::providers(root, &defaults);
     let routes = routes::routes(root, &defaults, &declared);
@@ -60,6 +61,7 @@ fn resolve(root: &Table<'_>, path: &Path) -> Result<Config, Problems> {
         server,
         admin,
         policies,
+        journal,
         providers: providers::usable(declared),
         routes,
         clients,

@@ -8,11 +8,12 @@
 //! is the policy library's knowledge.
 //!
 //! Reading order: [`model`] (what comes out), `load` (the walk), `sections`,
-//! `rules`, `providers`, `routes`, `parameters` (one table each), `secrets`,
+//! `rules`, `providers`, `routes`, `canary`, `parameters` (one table each), `secrets`,
 //! `values`, `address`, `json` (what single values mean), `reader` (the spanned
 //! tree), `source` and [`problem`] (messages).
 
 mod address;
+mod canary;
 pub mod check;
 mod json;
 mod load;
@@ -33,7 +34,9 @@ pub mod zero;
 use std::ffi::OsString;
 
 pub use load::{load, parse};
-pub use model::{Admin, Client, Config, Policies, PolicyLimits, Provider, Route, Server, Target};
+pub use model::{
+    Admin, Canary, Client, Config, Journal, Policies, PolicyLimits, Provider, Route, Server, Target,
+};
 pub use problem::{Problem, Problems, Severity};
 pub use reader::Environment;
 pub use watch::{Watch, watch};

@@ -10,6 +10,7 @@ use super::problem::Problem;
 use crate::dialect::hub::Strictness;
 use crate::dialect::{Abilities, Quirks, Site};
 use crate::failover::call::TargetFacts;
+use crate::failover::canary::Margins;
 use crate::failover::consult::Edit;
 use crate::failover::rules::{CallRules, TargetRules};
 use crate::secret::Secret;
@@ -21,6 +22,8 @@ pub struct Config {
     /// `None`: switched off by `listen = "off"`.
     pub admin: Option<Admin>,
     pub policies: Policies,
+    /// `None`: decisions are not recorded.
+    pub journal: Option<Journal>,
     /// By name.
     pub providers: BTreeMap<String, Arc<Provider>>,
     /// By the model name that clients ask for. Never empty.
@@ -117,6 +120,15 @@ impl Default for PolicyLimits {
     }
 }
 
+/// `[journal]`: where decisions are recorded, and how much of them is kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Journal {
+    pub directory: PathBuf,
+    /// Bytes of a file, and of all files.
+    pub max_file: u64,
+    pub max_total: u64,
+}
+
 /// `[providers.NAME]`: where a provider is and how it is spoken to.
 #[derive(Clone, Debug)]
 pub struct Provider {
@@ -146,6 +158,9 @@ pub struct Route {
     pub name: String,
     /// The policy's name; whether it exists, the policy library knows.
     pub policy: String,
+    /// A policy that is asked the same, without effect.
+    pub shadow: Option<String>,
+    pub canary: Option<Canary>,
     pub rules: CallRules,
     /// What is done about parts of a request that a target cannot express.
     pub strictness: Strictness,
@@ -153,6 +168,25 @@ pub struct Route {
     pub settings: String,
     /// In the order of the file. Never empty.
     pub targets: Vec<Target>,
+}
+
+impl Route {
+    /// The policies it names, with the settings that do.
+    pub fn policies(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let shadow = self.shadow.iter().map(|name| ("shadow", name.as_str()));
+        let canary = self.canary.iter().map(|canary| ("canary", canary.policy.as_str()));
+        std::iter::once(("policy", self.policy.as_str())).chain(shadow).chain(canary)
+    }
+}
+
+/// `canary` of a route: a policy that decides a share of its calls, until it
+/// does worse than it may.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Canary {
+    pub policy: String,
+    /// Of the calls, by their ids.
+    pub share: f64,
+    pub margins: Margins,
 }
 
 /// One target of a route.

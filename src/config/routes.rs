@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::canary::canary;
 use super::json::json_table;
 use super::model::{Route, Target};
 use super::parameters::parameters;
@@ -36,9 +37,13 @@ pub(super) fn routes(
     let mut limits = Limits::new();
     for (name, table) in root.named_tables("routes") {
         check_name(&table, &name, any_name);
+        let policy = table.or("policy", "default".to_owned(), |value| plain_name(text(value)?));
+        let shadow = table.get("shadow", |value| plain_name(text(value)?));
         let route = Route {
             name: name.value.to_owned(),
-            policy: table.or("policy", "default".to_owned(), |value| plain_name(text(value)?)),
+            shadow: shadow.map(|found| found.value),
+            canary: canary(&table, &policy),
+            policy,
             rules: rules::of_route(&table, defaults),
             strictness: table.or("translation", Strictness::default(), strictness),
             settings: table.or("policy_settings", "{}".to_owned(), json_table),

@@ -1,10 +1,10 @@
-//! `[server]`, `[admin]`, `[policies]`, `[clients.NAME]`: each table's keys,
+//! `[server]`, `[admin]`, `[policies]`, `[journal]`, `[clients.NAME]`: each table's keys,
 //! defaults and bounds.
 
 use std::time::Duration;
 
 use super::address::{header_names, listen, listen_or_off};
-use super::model::{Admin, Client, Policies, PolicyLimits, Server};
+use super::model::{Admin, Client, Journal, Policies, PolicyLimits, Server};
 use super::reader::{Found, Table};
 use super::secrets::secret;
 use super::values::{
@@ -50,6 +50,27 @@ pub(super) fn policies(table: &Table<'_>) -> Policies {
     };
     table.finish();
     policies
+}
+
+pub(super) fn journal(root: &Table<'_>) -> Option<Journal> {
+    let table = root.table("journal")?;
+    let directory = table.required("directory", "\"journal\"", path);
+    let bounds = 64 * KIB..=1024 * 1024 * MIB;
+    let max_file = table.or("max_file", 64 * MIB, |value| size(value, bounds.clone()));
+    let max_total = table.or("max_total", 1024 * MIB, |value| size(value, bounds));
+    table.finish();
+    if max_total < max_file {
+        let span = table.span_of("max_total").or_else(|| table.span_of("max_file"));
+        let message = format!(
+            "all files of the journal may have {}, and a single one {}",
+            show_size(max_total),
+            show_size(max_file)
+        );
+        let remedy = "make `max_total` at least as large as `max_file`";
+        table.reader.error(span.unwrap_or_else(|| table.span.clone()), message, remedy);
+    }
+    let directory = table.reader.directory.join(directory?.value);
+    Some(Journal { directory, max_file, max_total })
 }
 
 fn policy_limits(table: &Table<'_>) -> PolicyLimits {

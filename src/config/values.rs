@@ -155,6 +155,21 @@ pub(super) fn rate(value: &DeValue<'_>) -> Result<f64, Fault> {
     Err(Fault::new(format!("is out of bounds: `{number}`"), "a share from 0.0 to 1.0"))
 }
 
+/// A number within bounds, which is what the remedy calls it.
+pub(super) fn number_within(
+    value: &DeValue<'_>,
+    bounds: RangeInclusive<f64>,
+    what: &str,
+) -> Result<f64, Fault> {
+    let number = number(value, "0.05")?;
+    if bounds.contains(&number) {
+        return Ok(number);
+    }
+    let (least, most) = (bounds.start(), bounds.end());
+    let remedy = format!("{what} from {least:?} to {most:?}");
+    Err(Fault::new(format!("is out of bounds: `{number}`"), remedy))
+}
+
 /// US dollars per million tokens.
 pub(super) fn price(value: &DeValue<'_>) -> Result<f64, Fault> {
     let number = number(value, "2.50")?;
