@@ -9,6 +9,7 @@
 //! - [`dialect`]: what clients and providers speak, as functions over bytes.
 //! - [`upstream`]: one attempt at one target.
 //! - [`gateway`]: the server, the live driver, the relay to the client.
+//! - [`journal`]: what was decided and on what facts, kept in files, and asked again.
 //! - [`admin`]: what is seen from outside.
 //! - [`fake`]: a provider that breaks on purpose.
 //! - [`cli`]: the verbs of the command line.
@@ -23,6 +24,7 @@ pub mod dialect;
 pub mod failover;
 pub mod fake;
 pub mod gateway;
+pub mod journal;
 pub mod policy;
 pub mod secret;
 pub mod telemetry;
