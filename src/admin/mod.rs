@@ -2,6 +2,7 @@
 //! status, decision traces. It shows what the others publish and changes nothing.
 
 mod status;
+mod watching;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use tokio::sync::watch;
 use crate::gateway::Shared;
 use crate::secret::Secret;
 
-const PATHS: &str = "/livez, /readyz, /status, /traces, /traces/{id}";
+const PATHS: &str = "/livez, /readyz, /status, /traces, /traces/{id}, /shadow, /shadow/{route}";
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many traces a list shows.
 const MOST_LISTED: usize = 1_000;
@@ -83,14 +84,20 @@ impl View {
                 let list: Vec<_> = recent.iter().map(|trace| trace.summary()).collect();
                 document(200, &json!({ "traces": list }))
             }
-            _ => self.trace(path),
+            "/shadow" => document(200, &watching::shadows(&self.shared)),
+            _ => self.one(path),
         }
     }
 
-    fn trace(&self, path: &str) -> Response<Full<Bytes>> {
+    /// One of several things that have a name.
+    fn one(&self, path: &str) -> Response<Full<Bytes>> {
         let trace = path.strip_prefix("/traces/").and_then(|id| self.shared.traces.find(id));
         if let Some(trace) = trace {
             return document(200, &trace.detail());
+        }
+        let route = path.strip_prefix("/shadow/");
+        if let Some(shadow) = route.and_then(|route| watching::shadow(&self.shared, route)) {
+            return document(200, &shadow);
         }
         let error = format!("nothing here; there are {PATHS}");
         document(404, &json!({ "error": error }))

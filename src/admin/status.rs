@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::watching;
 use crate::failover::{Candidate, Timestamp};
 use crate::gateway::Shared;
 use crate::policy::PolicyStatus;
@@ -18,7 +19,9 @@ pub fn status(shared: &Shared) -> Value {
         .map(|(name, route)| {
             let targets: Vec<_> =
                 route.rules.candidates.iter().map(|c| c.facts.target.as_str()).collect();
-            (name.as_str(), json!({ "policy": route.policy, "targets": targets }))
+            let mut shown = json!({ "policy": route.policy, "targets": targets });
+            watching::of_route(route, now, &mut shown);
+            (name.as_str(), shown)
         })
         .collect();
     let candidates = generation.routes.values().flat_map(|route| &route.rules.candidates);
@@ -32,6 +35,7 @@ pub fn status(shared: &Shared) -> Value {
         "calls_under_way": shared.under_way(),
         "targets": targets,
         "routes": routes,
+        "journal": generation.journal.as_deref().map(watching::journal),
         "policies": shared.library.status().iter().map(|p| policy(p, now)).collect::<Vec<_>>(),
     })
 }

@@ -53,20 +53,23 @@ pub fn run(check: &Check) -> ExitCode {
 /// A route whose policy is not there would be decided by the built-in.
 fn missing_policies(config: &Config, library: &Library) -> Result<(), String> {
     let directory = config.policies.directory.display();
-    let missing = config.routes.values().filter(|route| {
-        route.policy != "default" && library.current().policy(&route.policy).is_none()
+    let named = config
+        .routes
+        .values()
+        .flat_map(|route| route.policies().map(move |(setting, policy)| (route, setting, policy)));
+    let missing = named.filter(|(_, _, policy)| {
+        *policy != "default" && library.current().policy(policy).is_none()
     });
     let lines: Vec<_> = missing
-        .map(|route| {
-            let policy = &route.policy;
+        .map(|(route, setting, policy)| {
             let refusals = library.status();
-            let reason = refusals.iter().find(|status| status.name == *policy);
+            let reason = refusals.iter().find(|status| status.name == policy);
             let reason = reason.and_then(|status| status.last_refusal.as_ref());
             let why = reason.map_or_else(
                 || format!("there is no {directory}/{policy}.wasm"),
                 |refusal| refusal.reason.clone(),
             );
-            format!("route {:?}: policy {policy:?} is not usable: {why}", route.name)
+            format!("route {:?}: {setting} {policy:?} is not usable: {why}", route.name)
         })
         .collect();
     if lines.is_empty() { Ok(()) } else { Err(lines.join("\n")) }

@@ -5,6 +5,7 @@ mod demo;
 mod fake;
 mod init;
 mod ollama;
+mod replay;
 mod serve;
 
 use std::io::Write as _;
@@ -51,6 +52,8 @@ enum Verb {
     Demo(demo::Demo),
     /// Be a provider that breaks on purpose, to rehearse outages.
     Fake(fake::Fake),
+    /// Ask recorded questions again: what another policy would have decided.
+    Replay(replay::Replay),
     /// Compile a policy from standard input to standard output.
     #[command(hide = true)]
     CompilePolicy,
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
         Verb::Init(verb) => init::run(&verb),
         Verb::Demo(verb) => demo::run(&verb),
         Verb::Fake(verb) => fake::run(&verb),
+        Verb::Replay(verb) => replay::run(&verb),
         Verb::CompilePolicy => match u8::try_from(crate::policy::compile::run_child()) {
             Ok(code) => ExitCode::from(code),
             Err(_) => ExitCode::FAILURE,
@@ -106,6 +110,7 @@ impl Arguments {
             | Verb::Check(_)
             | Verb::Init(_)
             | Verb::Fake(_)
+            | Verb::Replay(_)
             | Verb::CompilePolicy => "info",
         };
         self.log.as_deref().unwrap_or(usual)

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,6 +16,9 @@ use crate::config::{self, Config};
 use crate::gateway::{self, Shared};
 use crate::policy::{Compiler, Library, LibraryConfig, Limits};
 use crate::{admin, tls};
+
+/// How long the end of the process waits for the journal.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 #[derive(Debug, clap::Args)]
 pub struct Serve {
@@ -85,6 +89,7 @@ async fn serve_until_told(config: Config) -> Result<ExitCode, String> {
     tokio::select! {
         drained = serving => Ok(match drained {
             Ok(gateway::Drained::Fully) => {
+                write_last_lines(&shared).await;
                 info!("drained");
                 ExitCode::SUCCESS
             }
@@ -102,6 +107,15 @@ async fn serve_until_told(config: Config) -> Result<ExitCode, String> {
             warn!(calls = shared.under_way(), "ended at once by a second signal");
             Ok(ExitCode::FAILURE)
         }
+    }
+}
+
+/// Writes what the journal has not written yet, unless that takes too long.
+async fn write_last_lines(shared: &Arc<Shared>) {
+    let Some(journal) = shared.generation().journal.clone() else { return };
+    let writing = tokio::task::spawn_blocking(move || journal.flush(LAST_LINES));
+    if !writing.await.unwrap_or(false) {
+        warn!("the journal's last lines are not written");
     }
 }
 
@@ -131,18 +145,25 @@ pub fn start(config: Config) -> Result<Arc<Shared>, String> {
     tls::install_provider();
     let clock = Clock::start();
     let library = Library::open(library_config(&config, clock)).map_err(|e| e.to_string())?;
-    for (name, route) in &config.routes {
-        let missing =
-            route.policy != "default" && library.current().policy(&route.policy).is_none();
-        if missing {
-            let policy = route.policy.as_str();
-            warn!(
-                route = name,
-                policy, "no such policy is loaded: the built-in decides until it is"
-            );
+    warn_of_missing(&config, &library);
+    Shared::start(config, library, clock, seed()).map_err(|e| e.to_string())
+}
+
+/// A policy that is not there does nothing, and takes over once it is.
+fn warn_of_missing(config: &Config, library: &Library) {
+    for (route, named) in &config.routes {
+        for (setting, policy) in named.policies() {
+            if policy == "default" || library.current().policy(policy).is_some() {
+                continue;
+            }
+            let until_then = match setting {
+                "shadow" => "nothing is compared until it is",
+                "canary" => "the route's own policy decides all calls until it is",
+                _ => "the built-in decides until it is",
+            };
+            warn!(route, setting, policy, "no such policy is loaded: {until_then}");
         }
     }
-    Shared::start(config, library, clock, seed()).map_err(|e| e.to_string())
 }
 
 /// From the process's own source of randomness.

@@ -8,12 +8,15 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::shadow::{ShadowRecord, Shadows};
 use super::targets::Targets;
+use super::trial::{Trial, Trials};
 use crate::config::{self, Config};
 use crate::dialect::hub::Strictness;
 use crate::dialect::{Abilities, catalog};
 use crate::failover::consult::Edit;
 use crate::failover::{Candidate, Features, Route};
+use crate::journal::Journal;
 use crate::upstream::{Endpoint, EndpointError};
 
 /// See the module.
@@ -24,6 +27,16 @@ pub struct Generation {
     pub config: Arc<Config>,
     pub routes: BTreeMap<String, Arc<LiveRoute>>,
     pub clients: ClientKeys,
+    /// Where decisions are recorded.
+    pub journal: Option<Arc<Journal>>,
+}
+
+/// What lives longer than a generation, and is found again by the next.
+#[derive(Clone, Copy, Debug)]
+pub struct Lasting<'a> {
+    pub targets: &'a Targets,
+    pub shadows: &'a Shadows,
+    pub trials: &'a Trials,
 }
 
 /// A route as calls use it.
@@ -32,6 +45,9 @@ pub struct LiveRoute {
     pub name: Arc<str>,
     /// The name of the policy that decides.
     pub policy: String,
+    pub shadow: Option<Arc<ShadowRecord>>,
+    /// Of its canary.
+    pub trial: Option<Arc<Trial>>,
     /// The policy's settings, as JSON.
     pub settings: Arc<str>,
     pub rules: Arc<Route>,
@@ -56,7 +72,8 @@ impl Generation {
     pub fn build(
         number: u64,
         config: Arc<Config>,
-        targets: &Targets,
+        lasting: Lasting<'_>,
+        journal: Option<Arc<Journal>>,
         seed: u64,
     ) -> Result<Self, SetupError> {
         let mut endpoints = BTreeMap::new();
@@ -68,10 +85,10 @@ impl Generation {
         let routes = config
             .routes
             .iter()
-            .map(|(name, route)| (name.clone(), Arc::new(live(route, &endpoints, targets, seed))))
+            .map(|(name, route)| (name.clone(), Arc::new(live(route, &endpoints, lasting, seed))))
             .collect();
         let clients = ClientKeys::new(&config.clients);
-        Ok(Self { number, config, routes, clients })
+        Ok(Self { number, config, routes, clients, journal })
     }
 
     /// The route for the model that a client asks for.
@@ -86,7 +103,8 @@ impl Generation {
     /// Whether a route names this policy.
     #[must_use]
     pub fn names_policy(&self, name: &str) -> bool {
-        self.routes.values().any(|route| route.policy == name)
+        let named = self.config.routes.values().flat_map(|route| route.policies());
+        named.into_iter().any(|(_, policy)| policy == name)
     }
 }
 
@@ -103,12 +121,12 @@ fn endpoint(provider: &config::Provider) -> Result<Endpoint, EndpointError> {
 fn live(
     route: &config::Route,
     endpoints: &BTreeMap<String, Endpoint>,
-    targets: &Targets,
+    lasting: Lasting<'_>,
     seed: u64,
 ) -> LiveRoute {
     let candidates = route.targets.iter().zip(0..).map(|(target, n)| Candidate {
         facts: Arc::clone(&target.facts),
-        target: targets.state_of(
+        target: lasting.targets.state_of(
             &target.provider,
             &target.facts.model,
             &target.rules,
@@ -129,9 +147,12 @@ fn live(
             parameters: Arc::clone(&target.parameters),
         })
     });
+    let trial = route.canary.as_ref();
     LiveRoute {
         name: route.name.as_str().into(),
         policy: route.policy.clone(),
+        shadow: route.shadow.as_ref().map(|name| lasting.shadows.record(&route.name, name)),
+        trial: trial.map(|canary| lasting.trials.of(&route.name, canary, &route.policy)),
         settings: route.settings.as_str().into(),
         rules: Arc::new(rules),
         strictness: route.strictness,

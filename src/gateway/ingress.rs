@@ -13,11 +13,12 @@ use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
 use super::Shared;
-use super::driver::{Driver, Setup};
+use super::driver::{Driver, Setup, Witness};
 use super::generation::{Admitted, Generation, LiveRoute, LiveTarget};
 use super::inquiry::Inquiry;
 use super::relay::Relay;
 use super::reply::{self, ReplyBody, Stamp};
+use super::shadow::ShadowOfCall;
 use crate::dialect::door::{self, Closed, Door};
 use crate::dialect::{Address, BadRequest, Dialect, ErrorOut, Task};
 use crate::failover::Call;
@@ -224,6 +225,23 @@ fn own_count(inquiry: &Inquiry, route: &LiveRoute) -> Option<Bytes> {
     Some(inquiry.dialect.token_count(inquiry.peek.input_tokens))
 }
 
+/// Who looks on: the journal, and the route's shadow.
+fn witness(
+    shared: &Arc<Shared>,
+    generation: &Generation,
+    route: &LiveRoute,
+    body_bytes: usize,
+) -> Witness {
+    let shadow = route.shadow.as_ref().map(|record| ShadowOfCall {
+        shared: Arc::clone(shared),
+        policy: shared.library.current().policy(&record.policy),
+        record: Arc::clone(record),
+        cooldown_max: route.rules.rules.cooldown_max,
+        body_bytes,
+    });
+    Witness::new(generation.journal.clone(), shadow)
+}
+
 fn setup(
     shared: &Arc<Shared>,
     generation: Arc<Generation>,
@@ -232,7 +250,8 @@ fn setup(
     relay: Relay,
     trace: &str,
 ) -> Setup {
-    let policy = shared.policy_for(&route.policy);
+    let policy = shared.deciders(&route, trace);
+    let witness = witness(shared, &generation, &route, inquiry.body.len());
     let exposed = &generation.config.server.expose_headers;
     let labels = exposed.iter().filter_map(|name| {
         let value = inquiry.headers.get(name)?.to_str().ok()?;
@@ -260,6 +279,8 @@ fn setup(
         inquiry: Arc::new(inquiry),
         call: Arc::new(call),
         relay,
+        witness,
+        part: policy.part,
     }
 }
 

@@ -4,6 +4,8 @@
 //! `server` accepts, `ingress` turns a request into a call, `driver` serves the
 //! call, `relay` hands the answer over through an `outlet`; `generation` is the
 //! configuration made ready, `targets` what outlives it, `trace` what is left.
+//! `shadow` asks policies that have no effect, `trial` compares a canary with the
+//! route's own policy.
 
 mod driver;
 mod generation;
@@ -16,24 +18,30 @@ mod relay;
 mod reply;
 mod running;
 mod server;
+mod shadow;
 mod targets;
 mod timer;
 mod trace;
+mod trial;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
+use generation::Lasting;
 pub use generation::{Generation, LiveRoute, SetupError};
 pub use server::{Drained, serve};
+pub use shadow::{Compared, Disagreement, ShadowView};
 pub use targets::Targets;
 pub use trace::{End, Trace, Traces};
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::failover::backoff::Rng;
-use crate::policy::{Library, Policy};
+use crate::failover::canary::Arm;
+use crate::journal::{self, Journal};
+use crate::policy::{Library, Policy, Snapshot};
 
 /// What all calls share.
 #[derive(Debug)]
@@ -42,6 +50,8 @@ pub struct Shared {
     pub library: Library,
     pub targets: Targets,
     pub traces: Traces,
+    shadows: shadow::Shadows,
+    trials: trial::Trials,
     generation: ArcSwap<Generation>,
     /// Serialises reloads, which read the generation and then replace it.
     reloading: Mutex<()>,
@@ -66,6 +76,8 @@ struct Deciders {
     own: Option<Arc<Policy>>,
     /// Name and short digest of whoever is asked first.
     tag: Arc<str>,
+    /// In the trial of the route's canary.
+    part: Option<trial::Part>,
 }
 
 impl Shared {
@@ -79,12 +91,17 @@ impl Shared {
     ) -> Result<Arc<Self>, SetupError> {
         let targets = Targets::default();
         let traces = Traces::new(config.admin.as_ref().map_or(0, |admin| admin.traces));
-        let generation = Generation::build(1, Arc::new(config), &targets, seed)?;
+        let (shadows, trials) = (shadow::Shadows::default(), trial::Trials::default());
+        let lasting = Lasting { targets: &targets, shadows: &shadows, trials: &trials };
+        let journal = journal_of(&config, None, clock);
+        let generation = Generation::build(1, Arc::new(config), lasting, journal, seed)?;
         Ok(Arc::new(Self {
             clock,
             library,
             targets,
             traces,
+            shadows,
+            trials,
             generation: ArcSwap::from_pointee(generation),
             reloading: Mutex::new(()),
             under_way: AtomicUsize::new(0),
@@ -102,9 +119,17 @@ impl Shared {
     /// changes.
     pub fn reload(&self, config: Config) -> Result<u64, SetupError> {
         let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = self.generation().number + 1;
-        let next = Generation::build(number, Arc::new(config), &self.targets, self.new_seed())?;
+        let before = self.generation();
+        let number = before.number + 1;
+        let Self { targets, shadows, trials, .. } = self;
+        let lasting = Lasting { targets, shadows, trials };
+        let journal = journal_of(&config, before.journal.as_ref(), self.clock);
+        let config = Arc::new(config);
+        let next = Generation::build(number, config, lasting, journal, self.new_seed())?;
         self.library.keep_only(|name| next.names_policy(name));
+        let route = |name: &str| next.routes.get(name);
+        shadows.keep_only(|name| route(name).is_some_and(|route| route.shadow.is_some()));
+        trials.keep_only(|name| route(name).is_some_and(|route| route.trial.is_some()));
         self.generation.store(Arc::new(next));
         self.targets.forget_unused();
         Ok(number)
@@ -123,15 +148,30 @@ impl Shared {
         (before < most).then_some(place)
     }
 
-    fn policy_for(&self, name: &str) -> Deciders {
+    /// Who decides this call: the route's own policy, or, by the call's id, its
+    /// canary.
+    fn deciders(&self, route: &LiveRoute, id: &str) -> Deciders {
+        let loaded = self.library.current();
+        let Some(trial) = &route.trial else { return self.deciders_of(&loaded, &route.policy) };
+        let canary = loaded.policy(trial.policy());
+        let drawn = trial.draw(id, canary.as_deref(), self.clock.now());
+        let name = match drawn.lot.arm {
+            Arm::Own => &route.policy,
+            Arm::Canary => trial.policy(),
+        };
+        let part = trial::Part { trial: Arc::clone(trial), drawn };
+        Deciders { part: Some(part), ..self.deciders_of(&loaded, name) }
+    }
+
+    fn deciders_of(&self, loaded: &Snapshot, name: &str) -> Deciders {
         let builtin = self.library.builtin();
-        let named = self.library.current().policy(name);
-        let own = named
+        let own = loaded
+            .policy(name)
             .filter(|policy| !Arc::ptr_eq(policy, &builtin))
             .and_then(|policy| policy.answering());
         let first = own.as_ref().unwrap_or(&builtin);
         let tag = format!("{}@{}", first.name(), first.short_digest()).into();
-        Deciders { own, tag }
+        Deciders { own, tag, part: None }
     }
 
     fn new_seed(&self) -> u64 {
@@ -142,5 +182,20 @@ impl Shared {
 
     fn new_id(&self) -> String {
         format!("bs-{:016x}", self.new_seed())
+    }
+}
+
+/// The journal that a configuration asks for: the one there is, if it is the
+/// same.
+fn journal_of(
+    config: &Config,
+    before: Option<&Arc<Journal>>,
+    clock: Clock,
+) -> Option<Arc<Journal>> {
+    let config::Journal { directory, max_file, max_total } = config.journal.clone()?;
+    let settings = journal::Settings { directory, max_file, max_total };
+    match before {
+        Some(journal) if *journal.settings() == settings => Some(Arc::clone(journal)),
+        Some(_) | None => Some(Arc::new(Journal::start(settings, clock))),
     }
 }

@@ -86,7 +86,6 @@ impl Trace {
     /// One line of the list.
     #[must_use]
     pub fn summary(&self) -> Value {
-        let attempts = self.notes.iter().filter(|(_, n)| matches!(n, Note::Started { .. })).count();
         json!({
             "id": self.call.id,
             "at_unix_ms": self.unix_ms(),
@@ -96,7 +95,7 @@ impl Trace {
             "policy": &*self.policy,
             "end": self.end.label(),
             "status": self.end.status(),
-            "attempts": attempts,
+            "attempts": self.count_attempts(),
             "target": self.target(),
             "duration_ms": self.ms(self.ended),
         })
@@ -137,8 +136,12 @@ impl Trace {
         self.started().find(|started| started.attempt == attempt).map(|started| started.candidate)
     }
 
+    pub(super) fn count_attempts(&self) -> u32 {
+        u32::try_from(self.started().count()).unwrap_or(u32::MAX)
+    }
+
     /// The target that answered last.
-    fn target(&self) -> Option<&str> {
+    pub(super) fn target(&self) -> Option<&str> {
         let committed = self.notes.iter().rev().find_map(|(_, note)| {
             if let Note::Committed { attempt } = note { Some(*attempt) } else { None }
         })?;
@@ -237,7 +240,7 @@ impl Trace {
 }
 
 impl End {
-    const fn label(&self) -> &'static str {
+    pub(super) const fn label(&self) -> &'static str {
         match self {
             Self::Delivered => "delivered",
             Self::Answered => "answered-by-policy",
@@ -247,7 +250,15 @@ impl End {
         }
     }
 
-    const fn status(&self) -> u16 {
+    /// Why it was refused.
+    pub(super) const fn cause(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused { refusal, .. } => Some(refusal.cause.label()),
+            Self::Delivered | Self::Answered | Self::Parked | Self::ClientGone => None,
+        }
+    }
+
+    pub(super) const fn status(&self) -> u16 {
         match self {
             Self::Delivered | Self::Answered => 200,
             Self::Refused { refusal, committed } => {

@@ -3,6 +3,7 @@
 
 mod recording;
 mod refusing;
+mod witness;
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -22,6 +23,7 @@ use super::reply::{self, Stamp};
 use super::running::Running;
 use super::timer::Timer;
 use super::trace::End;
+use super::trial::Part;
 use crate::dialect::client::text_answer;
 use crate::dialect::hub::Untranslatable;
 use crate::dialect::translate::Refused;
@@ -33,6 +35,8 @@ use crate::failover::{
 };
 use crate::policy::{Material, Policy};
 use crate::upstream::{Attempt, Headers, Piece, Report, WholeContent};
+
+pub use witness::Witness;
 
 /// What is held of a stream before its commit, at the most.
 const MOST_HELD: usize = 32 << 20;
@@ -63,6 +67,9 @@ pub struct Driver {
     begun: Timestamp,
     notes: Vec<(Timestamp, Note)>,
     end: End,
+    witness: Witness,
+    /// In the trial of the route's canary.
+    part: Option<Part>,
 }
 
 type Consulting = Pin<Box<dyn Future<Output = (u32, Opinion)> + Send>>;
@@ -84,12 +91,16 @@ pub struct Setup {
     pub inquiry: Arc<Inquiry>,
     pub call: Arc<Call>,
     pub relay: Relay,
+    pub witness: Witness,
+    pub part: Option<Part>,
 }
 
 impl Driver {
     #[must_use]
     pub fn new(setup: Setup) -> Self {
-        let Setup { shared, generation, route, policy, policy_tag, inquiry, call, relay } = setup;
+        let Setup { shared, generation, route, policy, policy_tag, inquiry, call, relay, .. } =
+            setup;
+        let (witness, part) = (setup.witness, setup.part);
         let begun = shared.clock.now();
         let exchange = Exchange::new(Arc::clone(&call), Arc::clone(&route.rules), begun);
         Self {
@@ -111,6 +122,8 @@ impl Driver {
             begun,
             notes: Vec::new(),
             end: End::ClientGone,
+            witness,
+            part,
         }
     }
 
@@ -131,6 +144,9 @@ impl Driver {
     fn feed(&mut self, event: Event) {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
+            if let Event::Answered(answer) = &event {
+                self.witness.answered(&answer.opinion);
+            }
             let now = self.shared.clock.now();
             for action in self.exchange.on(event, now) {
                 events.extend(self.perform(action, now));
@@ -161,6 +177,7 @@ impl Driver {
             }
         };
         let material = self.material(&question);
+        self.witness.asked(&question, &material);
         if policy.quick() {
             let opinion = policy.ask(&question, &material);
             return Some(Event::Answered(Answer { number, opinion }));

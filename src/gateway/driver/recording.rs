@@ -14,6 +14,10 @@ use crate::gateway::trace::Trace;
 impl Driver {
     /// Keeps a note for the trace; tells the operator what concerns him.
     pub(super) fn record(&mut self, note: Note, now: Timestamp) {
+        self.witness.noted(&note);
+        if let Some(part) = &self.part {
+            part.noted(&note, now);
+        }
         match &note {
             Note::Circuit { candidate, change } => {
                 self.log_circuit(*candidate, *change);
@@ -61,7 +65,7 @@ impl Driver {
         }
     }
 
-    /// Leaves the trace behind.
+    /// Leaves the trace behind, and tells those who look on how it ended.
     pub(super) fn close(self) {
         let trace = Trace {
             call: self.call,
@@ -73,6 +77,11 @@ impl Driver {
             end: self.end,
             notes: self.notes,
         };
+        if let Some(part) = &self.part {
+            part.close(&trace);
+        }
+        let policy = self.policy.unwrap_or_else(|| self.shared.library.builtin());
+        self.witness.close(&trace, &self.route.settings, &policy);
         self.shared.traces.add(trace);
     }
 }
