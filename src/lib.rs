@@ -10,6 +10,7 @@
 //! - [`upstream`]: one attempt at one target.
 //! - [`gateway`]: the server, the live driver, the relay to the client.
 //! - [`journal`]: what was decided and on what facts, kept in files, and asked again.
+//! - [`sim`]: the simulated driver: scripted providers on a virtual clock.
 //! - [`admin`]: what is seen from outside.
 //! - [`fake`]: a provider that breaks on purpose.
 //! - [`cli`]: the verbs of the command line.
@@ -27,6 +28,7 @@ pub mod gateway;
 pub mod journal;
 pub mod policy;
 pub mod secret;
+pub mod sim;
 pub mod telemetry;
 pub mod tls;
 pub mod upstream;

@@ -9,7 +9,7 @@ use super::values::{Fault, integer, quoted, wrong_type};
 const LONGEST: usize = 64 * 1024;
 
 /// A table as JSON text.
-pub(super) fn json_table(value: &DeValue<'_>) -> Result<String, Fault> {
+pub(crate) fn json_table(value: &DeValue<'_>) -> Result<String, Fault> {
     if !value.is_table() {
         return Err(wrong_type(value, "a table", "{ prefer = \"cheap\" }"));
     }

@@ -117,7 +117,7 @@ fn check_listeners_differ(
     }
 }
 
-fn syntax_problems(source: &mut Source<'_>, faults: &[toml::de::Error]) -> Problems {
+pub(super) fn syntax_problems(source: &mut Source<'_>, faults: &[toml::de::Error]) -> Problems {
     source.hide_suspicious_lines();
     let problem = |fault: &toml::de::Error| {
         let (message, remedy) = match fault.message().split_once(", expected ") {
@@ -135,7 +135,7 @@ fn syntax_problems(source: &mut Source<'_>, faults: &[toml::de::Error]) -> Probl
     Problems { list, left_off: faults.len().saturating_sub(MAX_PROBLEMS) }
 }
 
-fn read_text(path: &Path) -> Result<String, Problems> {
+pub(super) fn read_text(path: &Path) -> Result<String, Problems> {
     let whole_file = |message: String, remedy: &str| Problems {
         list: vec![Problem {
             severity: Severity::Error,

@@ -10,24 +10,26 @@
 //! Reading order: [`model`] (what comes out), `load` (the walk), `sections`,
 //! `rules`, `providers`, `routes`, `canary`, `parameters` (one table each), `secrets`,
 //! `values`, `address`, `json` (what single values mean), `reader` (the spanned
-//! tree), `source` and [`problem`] (messages).
+//! tree), `source` and [`problem`] (messages); `rehearsal` is what scenarios of
+//! the simulator share.
 
 mod address;
 mod canary;
 pub mod check;
-mod json;
+pub(crate) mod json;
 mod load;
 pub mod model;
 mod parameters;
 pub mod problem;
 mod providers;
-mod reader;
+pub(crate) mod reader;
+pub(crate) mod rehearsal;
 mod routes;
 mod rules;
 mod secrets;
 mod sections;
 mod source;
-mod values;
+pub(crate) mod values;
 pub mod watch;
 pub mod zero;
 

@@ -17,7 +17,7 @@ use crate::failover::rules::TargetRules;
 use crate::secret::Secret;
 
 /// A provider's name and rules, and the provider itself unless it was refused.
-pub(super) struct Declared {
+pub(crate) struct Declared {
     pub provider: Option<Arc<Provider>>,
     pub rules: TargetRules,
 }

@@ -20,7 +20,7 @@ use super::values::{Fault, quoted, wrong_type};
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// What every part of the walk shares.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     pub source: &'a Source<'a>,
     pub env: Environment<'a>,
     /// The configuration's directory, which relative paths begin from.
@@ -74,13 +74,13 @@ impl<'a> Reader<'a> {
 
 /// A value and where it is written.
 #[derive(Clone, Debug)]
-pub(super) struct Found<T> {
+pub(crate) struct Found<T> {
     pub value: T,
     pub span: Span,
 }
 
 /// A table being read. Every key is asked for, then `finish` reports the rest.
-pub(super) struct Table<'a> {
+pub(crate) struct Table<'a> {
     pub reader: &'a Reader<'a>,
     /// As it would be written in a header, without brackets.
     pub path: String,
@@ -271,7 +271,7 @@ fn join(path: &str, key: &str) -> String {
 }
 
 /// The known name that was probably meant, or all of them.
-pub(super) fn suggestion(written: &str, known: &[&str]) -> String {
+pub(crate) fn suggestion(written: &str, known: &[&str]) -> String {
     /// Under this share of equal letters, a suggestion misleads.
     const ALIKE: f64 = 0.55;
     /// Nobody mistypes a name of this length; comparing it costs its square.

@@ -12,7 +12,7 @@ use crate::failover::rules::{CallRules, TargetRules};
 
 /// What `[rules]` says, for routes and providers to inherit.
 #[derive(Clone, Debug)]
-pub(super) struct Defaults {
+pub(crate) struct Defaults {
     pub call: CallRules,
     pub target: TargetRules,
     pub connect_timeout: Duration,
@@ -25,7 +25,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// More attempts than this on one call is a loop, not a failover.
 const MOST_ATTEMPTS: u32 = 32;
 
-pub(super) fn defaults(table: &Table<'_>) -> Defaults {
+pub(crate) fn defaults(table: &Table<'_>) -> Defaults {
     let mut call = CallRules::default();
     delivery_rules(table, &mut call);
     let connect_timeout = table.or("connect_timeout", CONNECT_TIMEOUT, duration);

@@ -129,7 +129,7 @@ pub(super) fn clients(root: &Table<'_>) -> Vec<Client> {
 }
 
 /// Reports a name that `check` refuses.
-pub(super) fn check_name(
+pub(crate) fn check_name(
     table: &Table<'_>,
     name: &Found<&str>,
     check: fn(&str) -> Result<String, super::values::Fault>,

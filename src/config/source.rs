@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::problem::{Excerpt, Problem, Severity};
 
 /// Bytes of the text.
-pub(super) type Span = Range<usize>;
+pub(crate) type Span = Range<usize>;
 
 /// A line longer than this many characters is shown in part.
 const EXCERPT_CHARS: usize = 160;
@@ -22,7 +22,7 @@ const SECRET_WORDS: [&str; 8] =
 
 /// The text and what is needed to point into it.
 #[derive(Debug)]
-pub(super) struct Source<'a> {
+pub(crate) struct Source<'a> {
     pub text: &'a str,
     file: PathBuf,
     line_starts: Vec<usize>,

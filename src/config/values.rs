@@ -16,7 +16,7 @@ use crate::failover::rules::{Hold, Rescue};
 
 /// What is wrong with a value, to follow the key's name in a sentence.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Fault {
+pub(crate) struct Fault {
     pub message: String,
     pub remedy: String,
 }
@@ -33,14 +33,14 @@ const LONGEST_NAME: usize = 256;
 const LONGEST_SHOWN: usize = 60;
 
 /// A text in quotes as a message shows it: escaped and cut.
-pub(super) fn quoted(quote: char, text: &str) -> String {
+pub(crate) fn quoted(quote: char, text: &str) -> String {
     let escaped: String = text.chars().take(LONGEST_SHOWN).flat_map(char::escape_debug).collect();
     let cut = if text.chars().nth(LONGEST_SHOWN).is_some() { "…" } else { "" };
     format!("{quote}{escaped}{cut}{quote}")
 }
 
 /// `expected` with its article, `example` as TOML.
-pub(super) fn wrong_type(value: &DeValue<'_>, expected: &str, example: &str) -> Fault {
+pub(crate) fn wrong_type(value: &DeValue<'_>, expected: &str, example: &str) -> Fault {
     let found = value.type_str();
     let article = if found.starts_with(['a', 'i']) { "an" } else { "a" };
     Fault::new(
@@ -49,16 +49,16 @@ pub(super) fn wrong_type(value: &DeValue<'_>, expected: &str, example: &str) -> 
     )
 }
 
-pub(super) fn text<'v>(value: &'v DeValue<'_>) -> Result<&'v str, Fault> {
+pub(crate) fn text<'v>(value: &'v DeValue<'_>) -> Result<&'v str, Fault> {
     value.as_str().ok_or_else(|| wrong_type(value, "a string", "\"text\""))
 }
 
-pub(super) fn flag(value: &DeValue<'_>) -> Result<bool, Fault> {
+pub(crate) fn flag(value: &DeValue<'_>) -> Result<bool, Fault> {
     value.as_bool().ok_or_else(|| wrong_type(value, "true or false", "true"))
 }
 
 /// A length of time with its unit, within bounds.
-pub(super) fn duration_within(
+pub(crate) fn duration_within(
     value: &DeValue<'_>,
     bounds: RangeInclusive<Duration>,
 ) -> Result<Duration, Fault> {
@@ -83,22 +83,22 @@ pub(super) fn duration_within(
 const DAY: Duration = Duration::from_hours(24);
 
 /// A length of time that is not zero: 1 ms to a day.
-pub(super) fn duration(value: &DeValue<'_>) -> Result<Duration, Fault> {
+pub(crate) fn duration(value: &DeValue<'_>) -> Result<Duration, Fault> {
     duration_within(value, Duration::from_millis(1)..=DAY)
 }
 
 /// A length of time that may be zero, up to a day.
-pub(super) fn duration_or_zero(value: &DeValue<'_>) -> Result<Duration, Fault> {
+pub(crate) fn duration_or_zero(value: &DeValue<'_>) -> Result<Duration, Fault> {
     duration_within(value, Duration::ZERO..=DAY)
 }
 
 /// A length of time as a configuration would say it.
-pub(super) fn show_time(time: Duration) -> String {
+pub(crate) fn show_time(time: Duration) -> String {
     humantime::format_duration(time).to_string().replace(' ', "")
 }
 
 /// A number of bytes with its unit, within bounds.
-pub(super) fn size(value: &DeValue<'_>, bounds: RangeInclusive<u64>) -> Result<u64, Fault> {
+pub(crate) fn size(value: &DeValue<'_>, bounds: RangeInclusive<u64>) -> Result<u64, Fault> {
     let example = || wrong_type(value, "a size with its unit", "\"16MiB\"");
     size_of_text(value.as_str().ok_or_else(example)?, bounds)
 }
@@ -123,12 +123,12 @@ fn size_of_text(written: &str, bounds: RangeInclusive<u64>) -> Result<u64, Fault
 }
 
 /// A size as a configuration would say it.
-pub(super) fn show_size(bytes: u64) -> String {
+pub(crate) fn show_size(bytes: u64) -> String {
     ByteSize::b(bytes).display().iec().to_string().replace(".0", "").replace(' ', "")
 }
 
 /// A whole number within bounds.
-pub(super) fn count(value: &DeValue<'_>, bounds: RangeInclusive<u32>) -> Result<u32, Fault> {
+pub(crate) fn count(value: &DeValue<'_>, bounds: RangeInclusive<u32>) -> Result<u32, Fault> {
     let DeValue::Integer(written) = value else {
         return Err(wrong_type(value, "a whole number", &bounds.start().max(&1).to_string()));
     };
@@ -142,12 +142,12 @@ pub(super) fn count(value: &DeValue<'_>, bounds: RangeInclusive<u32>) -> Result<
 }
 
 /// The value of an integer of any radix, if 64 bits hold it.
-pub(super) fn integer(written: &DeInteger<'_>) -> Option<i64> {
+pub(crate) fn integer(written: &DeInteger<'_>) -> Option<i64> {
     i64::from_str_radix(written.as_str(), written.radix()).ok()
 }
 
 /// A share of a whole: 0 to 1.
-pub(super) fn rate(value: &DeValue<'_>) -> Result<f64, Fault> {
+pub(crate) fn rate(value: &DeValue<'_>) -> Result<f64, Fault> {
     let number = number(value, "0.2")?;
     if (0.0..=1.0).contains(&number) {
         return Ok(number);
@@ -171,7 +171,7 @@ pub(super) fn number_within(
 }
 
 /// US dollars per million tokens.
-pub(super) fn price(value: &DeValue<'_>) -> Result<f64, Fault> {
+pub(crate) fn price(value: &DeValue<'_>) -> Result<f64, Fault> {
     let number = number(value, "2.50")?;
     if (0.0..=1e6).contains(&number) {
         return Ok(number);
@@ -180,7 +180,7 @@ pub(super) fn price(value: &DeValue<'_>) -> Result<f64, Fault> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a price or a share is far below 2^53")]
-fn number(value: &DeValue<'_>, example: &str) -> Result<f64, Fault> {
+pub(crate) fn number(value: &DeValue<'_>, example: &str) -> Result<f64, Fault> {
     let parsed = match value {
         DeValue::Integer(written) => integer(written).map(|number| number as f64),
         DeValue::Float(written) => written.as_str().parse().ok(),
@@ -194,12 +194,12 @@ fn number(value: &DeValue<'_>, example: &str) -> Result<f64, Fault> {
 }
 
 /// A string that `any_name` takes.
-pub(super) fn name(value: &DeValue<'_>) -> Result<String, Fault> {
+pub(crate) fn name(value: &DeValue<'_>) -> Result<String, Fault> {
     any_name(text(value)?)
 }
 
 /// Text without control characters, of a bounded length.
-pub(super) fn any_name(written: &str) -> Result<String, Fault> {
+pub(crate) fn any_name(written: &str) -> Result<String, Fault> {
     if written.is_empty() {
         return Err(Fault::new("is empty", "write a name"));
     }
@@ -213,7 +213,7 @@ pub(super) fn any_name(written: &str) -> Result<String, Fault> {
 }
 
 /// A name that can be a file's: letters, digits, dots, underscores, hyphens.
-pub(super) fn plain_name(written: &str) -> Result<String, Fault> {
+pub(crate) fn plain_name(written: &str) -> Result<String, Fault> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if (1..=64).contains(&written.len()) && !written.starts_with('.') && written.chars().all(plain)
     {
@@ -226,7 +226,7 @@ pub(super) fn plain_name(written: &str) -> Result<String, Fault> {
 }
 
 /// A path, as written.
-pub(super) fn path(value: &DeValue<'_>) -> Result<String, Fault> {
+pub(crate) fn path(value: &DeValue<'_>) -> Result<String, Fault> {
     let written = text(value)?;
     if written.is_empty() || written.contains('\0') {
         return Err(Fault::new("is no path", "for example `\"policies\"`"));
@@ -248,16 +248,16 @@ fn one_of<T: Copy>(value: &DeValue<'_>, words: &[(&'static str, T)]) -> Result<T
     })
 }
 
-pub(super) fn dialect(value: &DeValue<'_>) -> Result<ProviderDialect, Fault> {
+pub(crate) fn dialect(value: &DeValue<'_>) -> Result<ProviderDialect, Fault> {
     one_of(value, &ProviderDialect::ALL)
 }
 
-pub(super) fn strictness(value: &DeValue<'_>) -> Result<Strictness, Fault> {
+pub(crate) fn strictness(value: &DeValue<'_>) -> Result<Strictness, Fault> {
     one_of(value, &Strictness::NAMES)
 }
 
 /// Azure's `api-version`: a date, and perhaps `-preview`.
-pub(super) fn api_version(value: &DeValue<'_>) -> Result<String, Fault> {
+pub(crate) fn api_version(value: &DeValue<'_>) -> Result<String, Fault> {
     let example = || wrong_type(value, "an API version", "\"2024-10-21\"");
     let written = value.as_str().ok_or_else(example)?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
@@ -270,14 +270,14 @@ pub(super) fn api_version(value: &DeValue<'_>) -> Result<String, Fault> {
     ))
 }
 
-pub(super) fn rescue(value: &DeValue<'_>) -> Result<Rescue, Fault> {
+pub(crate) fn rescue(value: &DeValue<'_>) -> Result<Rescue, Fault> {
     one_of(value, &[("continue", Rescue::Continue), ("error", Rescue::Error)])
 }
 
 /// The most that can be held back, short of everything.
 const LARGEST_HOLD: u64 = 32 * 1024 * 1024;
 
-pub(super) fn hold(value: &DeValue<'_>) -> Result<Hold, Fault> {
+pub(crate) fn hold(value: &DeValue<'_>) -> Result<Hold, Fault> {
     let written = value.as_str().ok_or_else(|| wrong_type(value, "a string", "\"first\""))?;
     match written {
         "first" => Ok(Hold::First),
@@ -294,13 +294,13 @@ pub(super) fn hold(value: &DeValue<'_>) -> Result<Hold, Fault> {
 }
 
 /// A set of features by their names.
-pub(super) fn features(value: &DeValue<'_>) -> Result<Features, Fault> {
+pub(crate) fn features(value: &DeValue<'_>) -> Result<Features, Fault> {
     let known = set_of(value, &Features::NAMES, ("feature", "[\"tools\", \"vision\"]"))?;
     Ok(known.into_iter().fold(Features::NONE, |set, feature| set | feature))
 }
 
 /// A set of deviations by their names.
-pub(super) fn quirks(value: &DeValue<'_>) -> Result<Quirks, Fault> {
+pub(crate) fn quirks(value: &DeValue<'_>) -> Result<Quirks, Fault> {
     let known = set_of(value, &Quirks::NAMES, ("quirk", "[\"max-tokens\"]"))?;
     Ok(known.into_iter().fold(Quirks::NONE, Quirks::with))
 }

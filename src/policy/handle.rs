@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::faults::{Change, Faults, LastFault, Standing};
 use super::pool::SlowPool;
 use super::program::Program;
+use super::sandbox::Owner;
 use super::{Clock, Material};
 use crate::failover::consult::{Opinion, Question};
 use crate::failover::time::Timestamp;
@@ -100,6 +101,16 @@ impl Policy {
             watched: AtomicBool::new(false),
             previous: ArcSwapOption::empty(),
         }
+    }
+
+    /// The same code with an empty memory, a clean record and a clock of its
+    /// own: for a run that must know nothing of any other.
+    #[must_use]
+    pub fn afresh(&self, clock: Clock) -> Self {
+        let name = Arc::clone(&self.facts.name);
+        let owner = Owner { name, notes: Arc::default(), clock: Arc::clone(&clock) };
+        let facts = Facts { loaded_at: clock(), ..self.facts.clone() };
+        Self::new(facts, self.program.afresh(owner), clock, Arc::clone(&self.pool))
     }
 
     /// Makes `previous` answer while this version is in quarantine, until this

@@ -89,17 +89,20 @@ impl Program {
         Ok(Self { engine: Arc::clone(engine), maker, owner, imports_wasi, kept })
     }
 
-    /// The same guest with other notes.
-    pub fn apart(&self, notes: Arc<Notes>) -> Self {
-        let owner = Owner { notes, ..self.owner.clone() };
-        let kept = self.kept.iter().map(|_| Mutex::new(None)).collect();
+    /// The same code for another owner, with instances of its own.
+    pub fn afresh(&self, owner: Owner) -> Self {
         Self {
             engine: Arc::clone(&self.engine),
             maker: self.maker.clone(),
             owner,
             imports_wasi: self.imports_wasi,
-            kept,
+            kept: std::iter::repeat_with(|| Mutex::new(None)).take(self.kept.len()).collect(),
         }
+    }
+
+    /// The same guest with other notes.
+    pub fn apart(&self, notes: Arc<Notes>) -> Self {
+        self.afresh(Owner { notes, ..self.owner.clone() })
     }
 
     pub fn notes(&self) -> &Arc<Notes> {
