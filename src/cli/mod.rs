@@ -6,7 +6,9 @@ mod fake;
 mod init;
 mod ollama;
 mod replay;
+mod policy;
 mod serve;
+mod simulate;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -29,7 +31,8 @@ const MISUSED: u8 = 2;
 #[command(name = "backstay", version, about, max_term_width = 100)]
 struct Arguments {
     /// What is logged: error, warn, info, debug, or a tracing filter. Without
-    /// it info, and nothing during the demo.
+    /// it info, and little or nothing where the verb shows what
+    /// happens itself.
     #[arg(long, global = true, value_name = "FILTER", env = "BACKSTAY_LOG")]
     log: Option<String>,
     /// How log lines look.
@@ -54,6 +57,10 @@ enum Verb {
     Fake(fake::Fake),
     /// Ask recorded questions again: what another policy would have decided.
     Replay(replay::Replay),
+    /// Play scenarios with real policies on a virtual clock.
+    Simulate(simulate::Simulate),
+    /// Write, test and manage policies.
+    Policy(policy::Policy),
     /// Compile a policy from standard input to standard output.
     #[command(hide = true)]
     CompilePolicy,
@@ -94,6 +101,8 @@ pub fn main() -> ExitCode {
         Verb::Demo(verb) => demo::run(&verb),
         Verb::Fake(verb) => fake::run(&verb),
         Verb::Replay(verb) => replay::run(&verb),
+        Verb::Simulate(verb) => simulate::run(&verb),
+        Verb::Policy(verb) => policy::run(&verb),
         Verb::CompilePolicy => match u8::try_from(crate::policy::compile::run_child()) {
             Ok(code) => ExitCode::from(code),
             Err(_) => ExitCode::FAILURE,
@@ -106,6 +115,8 @@ impl Arguments {
         let usual = match self.verb {
             // It shows what happens itself.
             Verb::Demo(_) => "off",
+            // What happens in a simulation is in its report.
+            Verb::Simulate(_) | Verb::Policy(_) => "error",
             Verb::Serve(_)
             | Verb::Check(_)
             | Verb::Init(_)

@@ -23,7 +23,7 @@ use crate::failover::Features;
 use super::fault::Fault;
 use super::numbers::Distribution;
 
-pub use expect::{Bound, Expectation, Metric, Relation};
+pub use expect::{Bound, Expectation, Metric, Percentile, Relation};
 pub use read::{load, parse};
 pub use window::{Flap, Span, Window};
 

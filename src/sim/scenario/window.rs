@@ -128,7 +128,7 @@ mod tests {
             assert_eq!(daily.applies(now), in_daily, "{at}");
             assert_eq!(flapping.applies(now), in_flapping, "{at}");
         }
-        let start = |at| daily.next_start(Timestamp::from_millis(at * 1_000));
+        let start = |at: u64| daily.next_start(Timestamp::from_millis(at * 1_000));
         assert_eq!(start(5), Some(Timestamp::from_millis(10_000)));
         assert_eq!(start(10), Some(Timestamp::from_millis(110_000)));
         assert_eq!(start(115), Some(Timestamp::from_millis(210_000)));
