@@ -5,8 +5,8 @@ mod demo;
 mod fake;
 mod init;
 mod ollama;
-mod replay;
 mod policy;
+mod replay;
 mod serve;
 mod simulate;
 
