@@ -5,6 +5,7 @@ use bytes::Bytes;
 
 use super::json::{self, Patch, Span};
 use super::writer::Framing;
+pub use crate::failover::call::Continuation;
 use crate::failover::call::{Features, Operation};
 
 /// What a client may ask of a model.
@@ -100,15 +101,6 @@ pub struct Peek {
 pub const ASK: &str = "Your previous answer was cut off. Continue it exactly where it stopped: begin \
                    with the very next character, repeat nothing of it, and add no introduction, \
                    apology or comment.";
-
-/// How another target is asked to continue a broken answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Continuation {
-    /// The answer so far is the last turn; the target continues it.
-    Prefill,
-    /// A further user turn asks for the rest.
-    Ask,
-}
 
 /// The body with another model in it, every other byte as it was. Costs nothing
 /// when the model is the same.

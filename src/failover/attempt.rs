@@ -71,6 +71,10 @@ pub enum Outcome {
     /// The request cannot be put to this target at all: nothing was sent.
     /// `field` is what of the client's request is at fault.
     Unsupported { field: String, detail: String },
+    /// The request must be translated for this target, and is malformed by its
+    /// own dialect: nothing was sent. A target that takes it as it is may know
+    /// better.
+    Unreadable { field: String, detail: String },
     /// Ended by us: another attempt won, or the client left.
     Cancelled,
 }

@@ -114,7 +114,42 @@ pub struct TargetFacts {
     pub output_price: Option<f64>,
 }
 
+/// How another target is asked to continue a broken answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Continuation {
+    /// The answer so far is the last turn; the target continues it.
+    Prefill,
+    /// A further user turn asks for the rest.
+    Ask,
+}
+
 impl TargetFacts {
+    /// How the target is asked to continue a broken answer. A model that thinks
+    /// first cannot begin in the middle of its answer.
+    #[must_use]
+    pub const fn continuation(&self, call: &Call) -> Continuation {
+        let thinks = call.needs.contains(Features::REASONING);
+        if self.offers.contains(Features::PREFILL) && !thinks {
+            Continuation::Prefill
+        } else {
+            Continuation::Ask
+        }
+    }
+
+    /// Whether an answer from here can stand for one of the route's first
+    /// target. Vectors of different models do not compare: an embedding has no
+    /// stand-in but the same model elsewhere, whatever its provider puts before
+    /// the name.
+    #[must_use]
+    pub fn stands_in_for(&self, first: &Self, operation: Operation) -> bool {
+        let name =
+            |facts: &Self| facts.model.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+        match operation {
+            Operation::Chat | Operation::Responses | Operation::Other => true,
+            Operation::Embeddings => name(self) == name(first),
+        }
+    }
+
     /// Whether the target offers what the call needs and has room for its input.
     #[must_use]
     pub fn can_serve(&self, call: &Call) -> bool {
@@ -189,7 +224,8 @@ pub enum Bar {
     Full,
     /// This call has used up its attempts there.
     TriedOut,
-    /// This call failed there in a way that trying again cannot mend.
+    /// This call failed there in a way that trying again cannot mend, or an
+    /// answer from there could not stand for one of the first target.
     Hopeless,
     /// The retry budget would be overdrawn.
     OverBudget,
@@ -229,4 +265,69 @@ pub struct HealthView {
     pub load: f64,
     pub requests_left: Option<u32>,
     pub tokens_left: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(model: &str, offers: Features) -> TargetFacts {
+        TargetFacts {
+            target: format!("p/{model}"),
+            provider: "p".to_owned(),
+            model: model.to_owned(),
+            priority: 0,
+            weight: 1,
+            offers,
+            context_window: None,
+            input_price: None,
+            output_price: None,
+        }
+    }
+
+    fn call(needs: Features) -> Call {
+        Call {
+            id: String::new(),
+            model: "r".to_owned(),
+            operation: Operation::Chat,
+            needs,
+            input_tokens: 1,
+            max_output_tokens: None,
+            tenant: None,
+            labels: Vec::new(),
+            origin_unix: Duration::ZERO,
+            seed: 0,
+            own_policy: false,
+        }
+    }
+
+    #[test]
+    fn only_a_model_that_does_not_think_begins_in_the_middle() {
+        let check = |offers, needs, expected| {
+            assert_eq!(facts("m", offers).continuation(&call(needs)), expected);
+        };
+        let (prefill, thinks) = (Features::PREFILL, Features::REASONING);
+        check(prefill, Features::NONE, Continuation::Prefill);
+        check(prefill, Features::STREAMING | Features::TOOLS, Continuation::Prefill);
+        check(prefill | thinks, thinks, Continuation::Ask);
+        check(Features::ALL.without(prefill), Features::NONE, Continuation::Ask);
+        check(Features::NONE, thinks, Continuation::Ask);
+    }
+
+    #[test]
+    fn vectors_compare_with_those_of_the_same_model() {
+        let check = |first: &str, other: &str, operation, expected| {
+            let (first, other) = (facts(first, Features::ALL), facts(other, Features::ALL));
+            assert_eq!(other.stands_in_for(&first, operation), expected, "{}", other.model);
+        };
+        let embeds = Operation::Embeddings;
+        check("text-embedding-3-small", "text-embedding-3-small", embeds, true);
+        check("text-embedding-3-small", "openai/Text-Embedding-3-Small", embeds, true);
+        check("models/gemini-embedding-001", "gemini-embedding-001", embeds, true);
+        check("text-embedding-3-small", "text-embedding-3-large", embeds, false);
+        check("text-embedding-3-small", "gemini-embedding-001", embeds, false);
+        for operation in [Operation::Chat, Operation::Responses, Operation::Other] {
+            check("gpt-5.5", "claude-opus-5-5", operation, true);
+        }
+    }
 }

@@ -151,6 +151,31 @@ impl FailureClass {
         }
     }
 
+    /// What a provider's verdict on a translated request means. What is wrong
+    /// with that need not be wrong with the client's own (wire formats §6, row 9).
+    #[must_use]
+    pub const fn of_a_translation(self) -> Self {
+        match self {
+            Self::BadRequest => Self::Unsupported,
+            Self::Network
+            | Self::Timeout
+            | Self::RateLimited
+            | Self::Overloaded
+            | Self::ServerError
+            | Self::Quota
+            | Self::Authentication
+            | Self::Permission
+            | Self::NotFound
+            | Self::Unsupported
+            | Self::ContextLength
+            | Self::ContentFilter
+            | Self::InvalidOutput
+            | Self::StreamBroken
+            | Self::Cancelled
+            | Self::Unknown => self,
+        }
+    }
+
     /// Whether the credential, and not the target, is what failed.
     #[must_use]
     pub const fn blames_credential(self) -> bool {
@@ -193,16 +218,20 @@ pub fn failure(outcome: &Outcome, phase: Phase) -> Option<Failure> {
         }
         Outcome::TimedOut { phase } => plain(FailureClass::Timeout, *phase, timeout_text(*phase)),
         Outcome::Rejected { reason } => plain(FailureClass::InvalidOutput, phase, reason),
-        Outcome::Unsupported { field, detail } => Some(Failure {
-            phase,
-            class: FailureClass::Unsupported,
-            status: None,
-            code: field.clone(),
-            message: detail.clone(),
-            retry_after: None,
-        }),
+        Outcome::Unsupported { field, detail } => {
+            unsent(FailureClass::Unsupported, phase, field, detail)
+        }
+        Outcome::Unreadable { field, detail } => {
+            unsent(FailureClass::BadRequest, phase, field, detail)
+        }
         Outcome::Cancelled => plain(FailureClass::Cancelled, phase, "cancelled by the gateway"),
     }
+}
+
+/// A request that was never sent has no status, and its field for a code.
+fn unsent(class: FailureClass, phase: Phase, field: &str, detail: &str) -> Option<Failure> {
+    let (code, message) = (field.to_owned(), detail.to_owned());
+    Some(Failure { phase, class, status: None, code, message, retry_after: None })
 }
 
 const fn timeout_text(phase: Phase) -> &'static str {
@@ -210,5 +239,35 @@ const fn timeout_text(phase: Phase) -> &'static str {
         Phase::Connect | Phase::Headers => "no answer within the time limit",
         Phase::FirstToken => "no content within the time limit",
         Phase::Body => "the answer stalled",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_translation_is_not_the_client_s_fault() {
+        for class in FailureClass::ALL {
+            let expected = match class {
+                FailureClass::BadRequest => FailureClass::Unsupported,
+                other => other,
+            };
+            assert_eq!(class.of_a_translation(), expected, "{}", class.label());
+        }
+        assert!(!FailureClass::BadRequest.may_pass_elsewhere());
+        assert!(FailureClass::BadRequest.of_a_translation().may_pass_elsewhere());
+    }
+
+    #[test]
+    fn what_was_never_sent_names_its_field() {
+        let check = |outcome: &Outcome, class| {
+            let failure = failure(outcome, Phase::Connect).expect("a failure");
+            assert_eq!((failure.class, failure.status, &*failure.code), (class, None, "n"));
+        };
+        let (field, detail) = ("n".to_owned(), "one answer only".to_owned());
+        let unsupported = Outcome::Unsupported { field: field.clone(), detail: detail.clone() };
+        check(&unsupported, FailureClass::Unsupported);
+        check(&Outcome::Unreadable { field, detail }, FailureClass::BadRequest);
     }
 }

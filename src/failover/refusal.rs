@@ -94,11 +94,19 @@ pub fn common_class<'a>(failures: impl Iterator<Item = &'a Failure> + Clone) -> 
     general.or_else(|| failures.map(|f| f.class).last()).unwrap_or(FailureClass::Unknown)
 }
 
-/// The field because of which an attempt was never sent.
+/// The field because of which an attempt was never sent: no target can be asked
+/// it, or the client wrote it wrong.
 #[must_use]
 pub fn unsent_field(failure: &Failure) -> Option<String> {
-    let unsent = failure.class == FailureClass::Unsupported && failure.status.is_none();
+    let unsent = matches!(failure.class, FailureClass::Unsupported | FailureClass::BadRequest)
+        && failure.status.is_none();
     (unsent && !failure.code.is_empty()).then(|| failure.code.clone())
+}
+
+/// The code for a field because of which nothing was sent.
+#[must_use]
+pub const fn unsent_code(class: FailureClass) -> &'static str {
+    if matches!(class, FailureClass::BadRequest) { "invalid_value" } else { status_of(class).1 }
 }
 
 /// A provider's status when a surfaced failure has none of its own.
@@ -111,10 +119,14 @@ pub fn surfaced(attempt: AttemptId, failure: &Failure) -> Refusal {
         Some(_) | None => status,
     };
     let param = unsent_field(failure);
-    let own_code = param.is_some() || failure.code.is_empty();
+    let code = match (&param, &*failure.code) {
+        (Some(_), _) => unsent_code(failure.class),
+        (None, "") => code,
+        (None, given) => given,
+    };
     Refusal {
         status,
-        code: if own_code { code.to_owned() } else { failure.code.clone() },
+        code: code.to_owned(),
         message: failure.message.clone(),
         param,
         retry_after: failure.retry_after.map(|length| length.min(LONGEST_RETRY_AFTER)),

@@ -25,7 +25,7 @@ use crate::dialect::{
     AnswerText, Dialect, Frame, Framer, Part, Reader, Task, gemini, headers, hints, openai, sse,
     stream,
 };
-use crate::failover::{FailureClass, Outcome};
+use crate::failover::Outcome;
 use crate::secret::Secret;
 
 /// A whole answer is held until complete up to here; beyond that it is
@@ -216,12 +216,8 @@ impl Attempt {
         let secrets = secrets.as_slice();
         let mut reply =
             dialect.error_reply(status.as_u16(), &headers, &read, self.expect.unix_now, secrets);
-        // What is wrong with a translated request need not be wrong with the
-        // client's own (wire formats §6, row 9).
-        if matches!(self.expect.form, Form::Translated(_))
-            && reply.class == FailureClass::BadRequest
-        {
-            reply.class = FailureClass::Unsupported;
+        if matches!(self.expect.form, Form::Translated(_)) {
+            reply.class = reply.class.of_a_translation();
         }
         let text = String::from_utf8_lossy(&read).into_owned();
         let body = secrets.iter().fold(text, |text, secret| secret.redact(&text));

@@ -265,9 +265,9 @@ impl Exchange {
         let may_pass = status == 429 || status >= 500;
         let retry_after = may_pass.then(|| self.soonest_recovery(now));
         let mut failures = self.attempts.iter().filter_map(super::Attempt::own_failure);
-        let param = failures.find_map(refusal::unsent_field);
-        let param = param.filter(|_| class == FailureClass::Unsupported);
-        let code = code.to_owned();
+        let unsent = failures.find(|f| f.class == class && refusal::unsent_field(f).is_some());
+        let param = unsent.and_then(refusal::unsent_field);
+        let code = if param.is_some() { refusal::unsent_code(class) } else { code }.to_owned();
         self.refuse(Refusal { status, code, message, param, retry_after, cause }, now);
     }
 

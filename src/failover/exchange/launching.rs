@@ -49,7 +49,12 @@ impl Exchange {
         if self.attempts.iter().any(|a| a.candidate == id && a.is_hopeless()) {
             return Some(Bar::Hopeless);
         }
-        self.route.candidates.get(id.index())?.target.bar(ask, now)
+        let candidate = self.route.candidates.get(id.index())?;
+        let first = &self.route.candidates.first()?.facts;
+        if !candidate.facts.stands_in_for(first, self.call.operation) {
+            return Some(Bar::Hopeless);
+        }
+        candidate.target.bar(ask, now)
     }
 
     fn kind_of_start(&self, id: CandidateId, early: bool) -> Ask {

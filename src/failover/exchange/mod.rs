@@ -354,7 +354,8 @@ impl Exchange {
             let longest = self.route.rules.cooldown_max;
             reply.retry_after = reply.retry_after.map(|asked| asked.min(longest));
         }
-        attempt.unsent = matches!(outcome, Outcome::Unsupported { .. });
+        attempt.unsent =
+            matches!(outcome, Outcome::Unsupported { .. } | Outcome::Unreadable { .. });
         let completed = outcome == Outcome::Completed;
         attempt.state = AttemptState::Ended { outcome, at: now };
         if completed {

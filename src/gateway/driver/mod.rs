@@ -27,11 +27,11 @@ use super::trial::Part;
 use crate::dialect::client::text_answer;
 use crate::dialect::hub::Untranslatable;
 use crate::dialect::translate::Refused;
-use crate::dialect::{AnswerText, Continuation, Head, headers};
+use crate::dialect::{AnswerText, Head, headers};
 use crate::failover::consult::Edit;
 use crate::failover::{
-    Action, Answer, AttemptId, Call, CandidateId, Decider, Delivery, Event, Exchange, Features,
-    Note, Operation, Opinion, Outcome, Progress, Question, Start, TargetFacts, Timestamp, Verb,
+    Action, Answer, AttemptId, Call, CandidateId, Decider, Delivery, Event, Exchange, Note,
+    Opinion, Outcome, Progress, Question, Start, Timestamp, Verb,
 };
 use crate::policy::{Material, Policy};
 use crate::upstream::{Attempt, Headers, Piece, Report, WholeContent};
@@ -233,7 +233,7 @@ impl Driver {
         }
         let (upstream, dropped, refused) = match self.prepare(candidate, continues, &edits) {
             Ok((upstream, dropped)) => (Some(upstream), dropped, None),
-            Err(unsupported) => (None, Vec::new(), Some(unsupported)),
+            Err(unsent) => (None, Vec::new(), Some(unsent)),
         };
         let now = self.shared.clock.now();
         self.attempts.push(Running::new(candidate, continues, upstream, dropped, now));
@@ -248,50 +248,25 @@ impl Driver {
         edits: &[Edit],
     ) -> Result<(Attempt, Vec<String>), Outcome> {
         let facts = &self.route.rules.candidates[candidate.index()].facts;
-        self.same_vectors(facts)?;
         let target = &self.route.targets[candidate.index()];
         let asked_before = self.attempts.first().map(|first| self.provider_of(first.candidate));
         let change = Change {
             target,
             model: &facts.model,
             strictness: self.route.strictness,
-            continues: continues.then_some((self.said.as_str(), self.asks(facts))),
+            continues: continues.then_some((self.said.as_str(), facts.continuation(&self.call))),
             edits,
             first_provider: asked_before.is_none_or(|provider| provider == facts.provider),
             unix_now: self.shared.clock.unix(),
         };
         let Prepared { body, headers, expect, dropped } =
-            self.inquiry.prepare(&change).map_err(unsupported)?;
+            self.inquiry.prepare(&change).map_err(unsent)?;
         let attempt = Attempt::new(&target.endpoint, expect, headers, body);
         let attempt = attempt.ok_or_else(|| {
             let field = self.inquiry.task.label();
-            unsupported(Untranslatable::new(field, "the provider has no such API").into())
+            unsent(Untranslatable::new(field, "the provider has no such API").into())
         })?;
         Ok((attempt, dropped))
-    }
-
-    /// Vectors of different models do not compare: an embedding has no stand-in
-    /// but the same model elsewhere.
-    fn same_vectors(&self, facts: &TargetFacts) -> Result<(), Outcome> {
-        let name = |model: &str| model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase();
-        let embeds = self.call.operation == Operation::Embeddings;
-        let first = self.route.rules.candidates.first().map(|first| name(&first.facts.model));
-        if embeds && first.is_some_and(|first| first != name(&facts.model)) {
-            let reason = "the vectors of another model do not compare with the first target's";
-            return Err(unsupported(Untranslatable::new("model", reason).into()));
-        }
-        Ok(())
-    }
-
-    /// How a target is asked to continue a broken answer. A model that thinks
-    /// first cannot begin in the middle of its answer.
-    fn asks(&self, facts: &TargetFacts) -> Continuation {
-        let thinks = self.call.needs.contains(Features::REASONING);
-        if facts.offers.contains(Features::PREFILL) && !thinks {
-            Continuation::Prefill
-        } else {
-            Continuation::Ask
-        }
     }
 
     fn provider_of(&self, candidate: CandidateId) -> &str {
@@ -479,7 +454,8 @@ impl Driver {
         if running.continues {
             let candidate = running.candidate;
             let held = std::mem::take(&mut running.held);
-            let asked = self.asks(&self.route.rules.candidates[candidate.index()].facts);
+            let facts = &self.route.rules.candidates[candidate.index()].facts;
+            let asked = facts.continuation(&self.call);
             self.relay.continue_after(&self.said, asked);
             return self.forward(id, held).err();
         }
@@ -546,9 +522,9 @@ impl Driver {
 }
 
 /// Why a request was not sent.
-fn unsupported(refused: Refused) -> Outcome {
+fn unsent(refused: Refused) -> Outcome {
     match refused {
-        Refused::Bad(bad) => Outcome::Unsupported {
+        Refused::Bad(bad) => Outcome::Unreadable {
             field: bad.param.unwrap_or("body").to_owned(),
             detail: bad.message,
         },

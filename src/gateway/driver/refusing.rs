@@ -51,10 +51,11 @@ impl Driver {
         target.endpoint.wire(self.inquiry.dialect) == self.inquiry.dialect
     }
 
-    /// A code the client can know: another dialect's is put in the gateway's words.
+    /// A code the client can know: another dialect's is put in the gateway's
+    /// words. One that names a field is the gateway's own.
     fn code_of<'a>(&self, refusal: &'a Refusal) -> &'a str {
         match refusal.cause {
-            Cause::Surfaced(id) if !self.is_native(id) => {
+            Cause::Surfaced(id) if refusal.param.is_none() && !self.is_native(id) => {
                 let class = self.notes.iter().rev().find_map(|(_, note)| class_of(note, id));
                 class.map_or(&refusal.code, |class| refusal::status_of(class).1)
             }

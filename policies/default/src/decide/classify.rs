@@ -87,6 +87,11 @@ impl Case<'_> {
             }
             FailureClass::ContextLength => (reselect_if(self.another(self.window())), 0),
             FailureClass::Unsupported => (reselect_if(self.another(None)), 0),
+            // Nothing was sent: the gateway could not read the request well
+            // enough to translate it. Another target may take it as it is.
+            FailureClass::BadRequest if self.failure.status.is_none() => {
+                (reselect_if(self.another(None)), 0)
+            }
             FailureClass::BadRequest | FailureClass::Cancelled => (NextStep::Surface, 0),
         }
     }

@@ -234,6 +234,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
             Outcome::Cut { detail: detail() },
             Outcome::Malformed { detail: detail() },
             Outcome::Unsupported { field: "n".to_owned(), detail: detail() },
+            Outcome::Unreadable { field: "n".to_owned(), detail: detail() },
             Outcome::TimedOut { phase: Phase::Body },
             Outcome::Rejected { reason: detail() },
             Outcome::Cancelled,

@@ -98,8 +98,11 @@ impl Watched {
             }
             Event::Ended(id, outcome) => {
                 if let Some(attempt) = self.attempts.get_mut(id.index()) {
-                    attempt.unsent |=
-                        attempt.running && matches!(outcome, Outcome::Unsupported { .. });
+                    attempt.unsent |= attempt.running
+                        && matches!(
+                            outcome,
+                            Outcome::Unsupported { .. } | Outcome::Unreadable { .. }
+                        );
                     attempt.running = false;
                 }
             }

@@ -119,6 +119,7 @@ fn candidate(words: &str, n: u32, keys: &mut BTreeMap<String, Arc<Credential>>) 
     let mut key = name;
     for word in special.trim_end_matches(')').split(',').filter(|word| !word.is_empty()) {
         match word.split_once('=').unwrap_or((word, "")) {
+            ("model", name) => name.clone_into(&mut facts.model),
             ("no-tools", _) => facts.offers = facts.offers.without(Features::TOOLS),
             ("window", tokens) => facts.context_window = Some(tokens.parse().expect("tokens")),
             ("priority", n) => facts.priority = n.parse().expect("priority"),
@@ -221,6 +222,7 @@ fn outcome(words: &[&str]) -> Outcome {
         ["malformed"] => Outcome::Malformed { detail },
         ["no-answer"] => Outcome::NotAnAnswer { detail },
         ["unsupported"] => Outcome::Unsupported { field: "n".to_owned(), detail },
+        ["unreadable"] => Outcome::Unreadable { field: "n".to_owned(), detail },
         [status, rest @ ..] => Outcome::Error(reply(status.parse().expect("a status"), rest)),
         [] => panic!("what happened?"),
     }

@@ -88,6 +88,9 @@ fn classify(call: &Call, question: &Question, failed: CandidateId, failure: &Fai
         FailureClass::Unsupported | FailureClass::ContextLength if another => {
             (NextStep::Reselect, Duration::ZERO)
         }
+        FailureClass::BadRequest if another && failure.status.is_none() => {
+            (NextStep::Reselect, Duration::ZERO)
+        }
         FailureClass::Unsupported
         | FailureClass::ContextLength
         | FailureClass::BadRequest

@@ -172,3 +172,23 @@ fn the_same_target_can_be_hedged_with_itself() {
         70ms a2 done     -> abort a1, deliver a2, finish",
     );
 }
+
+#[test]
+fn an_embedding_goes_to_the_same_model_or_nowhere() {
+    check(
+        "a(model=e) b(model=other) c(model=org/E) | whole embeddings per-target=1",
+        "policy always select launch b, c
+        0ms begin     -> barred b hopeless, start c1
+        0ms c1 503    -> barred b hopeless, barred c tried-out, start a2",
+    );
+    check(
+        "a(model=e) b(model=other) | whole embeddings per-target=1",
+        "0ms begin     -> start a1
+        0ms a1 503    -> refuse 503 server_is_overloaded exhausted after=1s",
+    );
+    check(
+        "a(model=e) b(model=other) | whole per-target=1",
+        "0ms begin     -> start a1
+        0ms a1 503    -> start b2",
+    );
+}

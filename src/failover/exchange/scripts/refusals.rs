@@ -66,6 +66,21 @@ fn what_cannot_be_asked_costs_no_attempt() {
     check_all_fail(["unsupported"; 2], "400 unsupported_by_fallback surfaced");
 }
 
+/// What cannot be read cannot be translated; a target that takes it as it is
+/// may know better.
+#[test]
+fn what_cannot_be_read_is_the_client_s_to_mend() {
+    check(
+        "a b | attempts=1",
+        "0ms begin         -> start a1
+        0ms a1 unreadable -> start b2
+        0ms b2 done       -> deliver b2, finish",
+    );
+    check_all_fail(["unreadable"; 2], "400 invalid_value surfaced");
+    check_all_fail(["unreadable", "503"], "503 server_is_overloaded exhausted after=1s");
+    check_all_fail(["503", "unreadable"], "400 invalid_value surfaced");
+}
+
 #[test]
 fn attempts_that_we_ended_do_not_speak() {
     check(
