@@ -104,9 +104,11 @@ impl Question<'_> {
         }
     }
 
-    /// Whether the last turn is the result of a tool.
+    /// Whether a tool's result came since the assistant spoke last. Agents say
+    /// more after it: reminders, a further wish of their user's.
     pub fn answers_a_tool(&self) -> bool {
-        self.turns.last().is_some_and(|last| last.role == Role::Tool)
+        let since = self.turns.iter().rev().take_while(|turn| turn.role != Role::Assistant);
+        since.into_iter().any(|turn| turn.role == Role::Tool)
     }
 
     /// The whole answer, or the rest of one that is to be continued.

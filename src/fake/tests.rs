@@ -158,6 +158,75 @@ fn several_tools_may_be_called_at_once() {
     }
 }
 
+/// The way's request whose tool was called and answered; `more` was said after
+/// the result.
+fn after_a_result(way: &Way, more: Option<&str>) -> Value {
+    let mut body = with_tools(way, false);
+    let text = |text: &str| json!({ "role": "user", "content": text });
+    if way.target.contains("models") {
+        let mut answered = vec![json!({ "functionResponse": { "name": "f", "response": {} } })];
+        answered.extend(more.map(|more| json!({ "text": more })));
+        body["toolConfig"] = json!({ "functionCallingConfig": { "mode": "ANY" } });
+        body["contents"] = json!([
+            { "role": "user", "parts": [{ "text": "hi" }] },
+            { "role": "model", "parts": [{ "functionCall": { "name": "f", "args": {} } }] },
+            { "role": "user", "parts": answered },
+        ]);
+    } else if way.target.ends_with("messages") {
+        let result = json!({ "type": "tool_result", "tool_use_id": "toolu_1", "content": "r" });
+        let mut answered = vec![result];
+        answered.extend(more.map(|more| json!({ "type": "text", "text": more })));
+        body["tool_choice"] = json!({ "type": "any" });
+        body["messages"] = json!([
+            text("hi"),
+            { "role": "assistant", "content": [
+                { "type": "tool_use", "id": "toolu_1", "name": "f", "input": {} }] },
+            { "role": "user", "content": answered },
+        ]);
+    } else if way.target.ends_with("responses") {
+        let call = json!({ "type": "function_call", "call_id": "call_1", "name": "f",
+                           "arguments": "{}" });
+        let output = json!({ "type": "function_call_output", "call_id": "call_1", "output": "r" });
+        let mut input = vec![text("hi"), call, output];
+        input.extend(more.map(text));
+        body["tool_choice"] = json!("required");
+        body["input"] = Value::Array(input);
+    } else {
+        let calls = json!([{ "id": "call_1", "type": "function",
+                             "function": { "name": "f", "arguments": "{}" } }]);
+        let mut messages = vec![
+            text("hi"),
+            json!({ "role": "assistant", "content": null, "tool_calls": calls }),
+            json!({ "role": "tool", "tool_call_id": "call_1", "content": "r" }),
+        ];
+        messages.extend(more.map(text));
+        body["tool_choice"] = json!("required");
+        body["messages"] = Value::Array(messages);
+    }
+    body
+}
+
+/// Agents add reminders after the results of their tools: a provider that then
+/// called again, and again, would keep them busy for ever.
+#[test]
+fn a_result_is_answered_even_if_more_was_said_after_it() {
+    for (streamed, more) in
+        [(false, None), (true, None), (false, Some("be brief")), (true, Some("be brief"))]
+    {
+        for way in ways(streamed) {
+            for spec in ["words=2", "tool-calls+words=2"] {
+                let told = tell(way.target, way.headers, &after_a_result(&way, more), spec);
+                assert_eq!(told.status, 200, "{}: {}", way.target, told.body);
+                let said = answer(more.unwrap_or("hi"), 2);
+                assert_eq!(text(&told), said, "{} {more:?} {spec}: {}", way.target, told.body);
+            }
+            let asked = with_tools(&way, false);
+            let called = tell(way.target, way.headers, &asked, "tool-calls+words=2");
+            assert!(called.body.contains("\"f\""), "{}: {}", way.target, called.body);
+        }
+    }
+}
+
 #[test]
 fn reasoning_may_come_before_the_answer() {
     for streamed in [false, true] {
