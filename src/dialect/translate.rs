@@ -3,7 +3,7 @@
 //! translates, what is dropped and what is refused: `translation.md` beside this
 //! file, which a test holds against the code.
 
-use super::hub::{Block, Gravity, Losses, Request, Role, Turn, Untranslatable};
+use super::hub::{Block, Gravity, Losses, Reasoning, Request, Role, Turn, Untranslatable};
 use super::request::{ASK, Address, BadRequest, Continuation, Task};
 use super::target::{Target, Written};
 use super::{Dialect, anthropic, gemini, openai, responses};
@@ -62,7 +62,10 @@ pub fn translate(
             if let Some((partial, how)) = original.continues {
                 continue_after(&mut request, partial, how);
             }
-            Ok(wire.write_request(&request, target)?)
+            let shown = shows_thoughts(original.client, request.reasoning);
+            let mut written = wire.write_request(&request, target)?;
+            written.legend.hides_thoughts = !shown;
+            Ok(written)
         }
         Task::Embed | Task::EmbedBatch => embed(original, wire, target),
         Task::CountTokens => Err(Untranslatable::new(
@@ -70,6 +73,17 @@ pub fn translate(
             format!("a target of dialect {} cannot count for another", wire.label()),
         )
         .into()),
+    }
+}
+
+/// Whether the client is shown the model's reasoning (wire formats §4.10). Chat
+/// Completions have no place for it but an extension, and Gemini tells thoughts
+/// to those who ask; the others have their own blocks for it.
+fn shows_thoughts(client: Dialect, reasoning: Option<Reasoning>) -> bool {
+    let asked = reasoning.and_then(|reasoning| reasoning.shown);
+    match client {
+        Dialect::OpenAi | Dialect::Gemini => asked == Some(true),
+        Dialect::Responses | Dialect::Anthropic => asked != Some(false),
     }
 }
 

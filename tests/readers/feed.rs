@@ -360,6 +360,7 @@ fn legend(random: &mut Random) -> Legend {
     if random.percent(50) {
         legend.names.insert("find".to_owned(), "fi nd".to_owned());
         legend.format_tool = random.percent(30).then(|| FORMAT_TOOL.to_owned());
+        legend.hides_thoughts = random.percent(30);
         legend.free_text.extend(random.percent(50).then(|| "write".to_owned()));
     }
     legend

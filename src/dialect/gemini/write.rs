@@ -54,6 +54,7 @@ pub fn write_request(
         names: names.legend(),
         format_tool: format_tool.map(|_| FORMAT_TOOL.to_owned()),
         free_text: free_text.map(|tool| tool.name.to_string()).collect(),
+        hides_thoughts: false,
     };
     Ok(Written { body: Bytes::from(body), dropped: losses.into_dropped(), legend })
 }

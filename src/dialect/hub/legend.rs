@@ -1,6 +1,7 @@
 //! What a translated request changed that must be undone in its answer: names
 //! of tools, a forced tool that stands for a format, free-text tools that were
-//! wrapped. Pure bookkeeping on events; must not know any dialect's fields.
+//! wrapped, and reasoning that the client did not ask to see. Pure bookkeeping
+//! on events; must not know any dialect's fields.
 
 use std::collections::BTreeMap;
 
@@ -23,6 +24,8 @@ pub struct Legend {
     /// Tools (the client's names) that take free text and were given one
     /// parameter [`FREE_TEXT_PARAMETER`].
     pub free_text: Vec<String>,
+    /// The client is not shown the reasoning.
+    pub hides_thoughts: bool,
 }
 
 /// Undoes a legend in the events of one answer.
@@ -38,7 +41,8 @@ pub struct Undo {
 impl Legend {
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.names.is_empty() && self.format_tool.is_none() && self.free_text.is_empty()
+        let Self { names, format_tool, free_text, hides_thoughts } = self;
+        names.is_empty() && format_tool.is_none() && free_text.is_empty() && !hides_thoughts
     }
 }
 
@@ -85,6 +89,11 @@ impl Undo {
                 let called = finish == Finish::ToolCalls;
                 let finish = if called && text_only { Finish::Stop } else { finish };
                 out.push(Event::Finish { choice, finish });
+            }
+            // That the model thinks is a sign of life; what it thinks is not told.
+            Event::Thought { choice, .. } if self.legend.hides_thoughts => {
+                let (text, signature) = (String::new(), None);
+                out.push(Event::Thought { choice, text, signature, redacted: false });
             }
             Event::Begin { .. }
             | Event::Text { .. }
@@ -149,6 +158,21 @@ mod tests {
         let seen = Undo::new(legend).apply(vec![begin(0, FORMAT_TOOL), more(0, "{}"), END]);
         let text = Event::Text { choice: 0, text: "{}".to_owned() };
         assert_eq!(seen, [text, Event::Finish { choice: 0, finish: Finish::Stop }]);
+    }
+
+    #[test]
+    fn hidden_thoughts_say_nothing() {
+        let thought = |text: &str, signature| Event::Thought {
+            choice: 0,
+            text: text.to_owned(),
+            signature,
+            redacted: false,
+        };
+        let signed = thought("hm", Some((crate::dialect::Dialect::Gemini, "s".to_owned())));
+        let hidden = Legend { hides_thoughts: true, ..Legend::default() };
+        assert_eq!(Undo::new(hidden).apply(vec![signed.clone(), END]), [thought("", None), END]);
+        let shown = Undo::new(Legend::default()).apply(vec![signed.clone()]);
+        assert_eq!(shown, [signed]);
     }
 
     #[test]

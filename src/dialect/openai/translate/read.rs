@@ -19,6 +19,7 @@ pub fn read_request<'a>(body: &'a str, _address: &Address) -> Result<Request<'a>
     for (key, value) in Node::new(body).members().filter(|(_, value)| !value.is_null()) {
         let known = limits(&mut request, &mut more, &key, value)?
             || sampling(&mut request, &key, value)?
+            || reasoning(&mut request, &mut more, &key, value)?
             || tooling(&mut request, &key, value)?
             || identity(&mut request, &mut more, &key, value)?;
         if !known {
@@ -36,6 +37,7 @@ struct More<'a> {
     max_completion_tokens: Option<u32>,
     logprobs: bool,
     top_logprobs: u32,
+    reasoning: Reasoning,
     user: Option<Cow<'a, str>>,
     safety_identifier: Option<Cow<'a, str>>,
 }
@@ -45,6 +47,7 @@ impl<'a> More<'a> {
         request.max_output_tokens = self.max_completion_tokens.or(self.max_tokens);
         request.logprobs = self.logprobs.then_some(self.top_logprobs);
         request.user = self.safety_identifier.or(self.user);
+        request.reasoning = Some(self.reasoning).filter(|of| *of != Reasoning::default());
     }
 }
 
@@ -134,7 +137,7 @@ fn format<'a>(request: &mut Request<'a>, value: Node<'a>) -> Result<(), BadReque
     Ok(())
 }
 
-/// How the model is to choose its words, and how much it is to think.
+/// How the model is to choose its words.
 fn sampling<'a>(request: &mut Request<'a>, key: &str, value: Node<'a>) -> Result<bool, BadRequest> {
     let sampling = &mut request.sampling;
     let (param, place) = match key {
@@ -144,19 +147,39 @@ fn sampling<'a>(request: &mut Request<'a>, key: &str, value: Node<'a>) -> Result
         "seed" => ("seed", &mut sampling.seed),
         "frequency_penalty" => ("frequency_penalty", &mut sampling.frequency_penalty),
         "presence_penalty" => ("presence_penalty", &mut sampling.presence_penalty),
-        "reasoning_effort" => {
-            match Effort::named(&text("reasoning_effort", value)?) {
-                Some(effort) => {
-                    request.reasoning =
-                        Some(Reasoning { effort: Some(effort), ..Reasoning::default() });
-                }
-                None => request.other("reasoning_effort", Gravity::Tuning),
-            }
-            return Ok(true);
-        }
         _ => return Ok(false),
     };
     *place = Some(value.number().ok_or_else(|| wrong(param, "must be a number"))?);
+    Ok(true)
+}
+
+/// How much the model is to think, and whether the client wants to see it. Only
+/// the effort is `OpenAI`'s own; that the reasoning comes along as
+/// `reasoning_content` is asked for as `OpenRouter`, Groq and others have it.
+fn reasoning<'a>(
+    request: &mut Request<'a>,
+    more: &mut More<'a>,
+    key: &str,
+    value: Node<'a>,
+) -> Result<bool, BadRequest> {
+    match key {
+        "reasoning_effort" => match Effort::named(&text("reasoning_effort", value)?) {
+            Some(effort) => more.reasoning.effort = Some(effort),
+            None => request.other("reasoning_effort", Gravity::Tuning),
+        },
+        "include_reasoning" => more.reasoning.shown = Some(flag("include_reasoning", value)?),
+        "reasoning_format" => {
+            more.reasoning.shown = Some(&*text("reasoning_format", value)? != "hidden");
+        }
+        "reasoning" if value.is_object() => {
+            let excluded = value.get("exclude").and_then(Node::bool);
+            more.reasoning.shown = Some(excluded != Some(true));
+            let effort = value.text("effort").and_then(|word| Effort::named(&word));
+            more.reasoning.effort = more.reasoning.effort.or(effort);
+            more.reasoning.budget = value.get("max_tokens").and_then(Node::u32);
+        }
+        _ => return Ok(false),
+    }
     Ok(true)
 }
 
