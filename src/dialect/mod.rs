@@ -13,7 +13,8 @@
 //! client), [`answer`] (what a policy sees), [`schema`], [`continuation`] (the
 //! seam of a continued stream), [`errors`] and [`hints`] (error replies),
 //! [`headers`], [`door`] (clients' paths), [`provider`] (providers' URLs),
-//! [`target`] (what models and servers can do), [`catalog`] (which model can do
+//! [`target`] (what models and servers can do), `wording` (what a client calls
+//! its fields), [`catalog`] (which model can do
 //! what).
 
 pub mod answer;
@@ -44,6 +45,7 @@ pub mod target;
 pub mod translate;
 mod uri;
 pub mod whole;
+mod wording;
 pub mod writer;
 
 use std::time::Duration;

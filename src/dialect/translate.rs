@@ -48,13 +48,39 @@ pub fn translate(
     wire: Dialect,
     target: &Target<'_>,
 ) -> Result<Written, Refused> {
+    in_own_words(original.client, translated(original, wire, target))
+}
+
+/// Names what is lost as the client knows it, each thing once.
+fn in_own_words(client: Dialect, said: Result<Written, Refused>) -> Result<Written, Refused> {
+    match said {
+        Ok(mut written) => {
+            let mut named = Vec::with_capacity(written.dropped.len());
+            for word in std::mem::take(&mut written.dropped) {
+                let own = client.own_word(word);
+                if !named.contains(&own) {
+                    named.push(own);
+                }
+            }
+            written.dropped = named;
+            Ok(written)
+        }
+        Err(Refused::Untranslatable(Untranslatable { field, reason })) => {
+            Err(Untranslatable::new(client.own_word(field), reason).into())
+        }
+        Err(Refused::Bad(bad)) => Err(Refused::Bad(bad)),
+    }
+}
+
+fn translated(
+    original: Original<'_>,
+    wire: Dialect,
+    target: &Target<'_>,
+) -> Result<Written, Refused> {
     match original.task {
         Task::Generate => {
             let mut request = original.client.read_request(original.body, original.address)?;
-            if request.turns.is_empty() && request.system.is_empty() {
-                let message = "there is no message to be answered";
-                return Err(BadRequest::new("invalid_value", Some("messages"), message).into());
-            }
+            something_is_said(&request)?;
             // No answer brings them back across dialects.
             if request.logprobs.take().is_some() {
                 request.other("logprobs", Gravity::Meaning);
@@ -73,6 +99,23 @@ pub fn translate(
             format!("a target of dialect {} cannot count for another", wire.label()),
         )
         .into()),
+    }
+}
+
+/// A request without any message is wrong, unless it had one that has no place
+/// here.
+fn something_is_said(request: &Request<'_>) -> Result<(), Refused> {
+    if !request.turns.is_empty() || !request.system.is_empty() {
+        return Ok(());
+    }
+    match request.others.iter().max_by_key(|other| other.gravity) {
+        Some(other) if other.gravity >= Gravity::Meaning => {
+            Err(Untranslatable::new(other.field.to_string(), "nothing is left without it").into())
+        }
+        Some(_) | None => {
+            let message = "there is no message to be answered";
+            Err(BadRequest::new("invalid_value", Some("messages"), message).into())
+        }
     }
 }
 

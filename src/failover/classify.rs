@@ -219,19 +219,19 @@ pub fn failure(outcome: &Outcome, phase: Phase) -> Option<Failure> {
         Outcome::TimedOut { phase } => plain(FailureClass::Timeout, *phase, timeout_text(*phase)),
         Outcome::Rejected { reason } => plain(FailureClass::InvalidOutput, phase, reason),
         Outcome::Unsupported { field, detail } => {
-            unsent(FailureClass::Unsupported, phase, field, detail)
+            Some(unsent(FailureClass::Unsupported, phase, field, detail))
         }
         Outcome::Unreadable { field, detail } => {
-            unsent(FailureClass::BadRequest, phase, field, detail)
+            Some(unsent(FailureClass::BadRequest, phase, field, detail))
         }
         Outcome::Cancelled => plain(FailureClass::Cancelled, phase, "cancelled by the gateway"),
     }
 }
 
 /// A request that was never sent has no status, and its field for a code.
-fn unsent(class: FailureClass, phase: Phase, field: &str, detail: &str) -> Option<Failure> {
+fn unsent(class: FailureClass, phase: Phase, field: &str, detail: &str) -> Failure {
     let (code, message) = (field.to_owned(), detail.to_owned());
-    Some(Failure { phase, class, status: None, code, message, retry_after: None })
+    Failure { phase, class, status: None, code, message, retry_after: None }
 }
 
 const fn timeout_text(phase: Phase) -> &'static str {

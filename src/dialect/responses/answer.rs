@@ -89,7 +89,9 @@ fn answer(root: Node<'_>) -> Answer {
 pub fn write_answer(answer: &Answer, head: &Head) -> Bytes {
     let identity = Identity::new(head, &answer.model);
     let first = answer.choices.first();
-    let state = State::of(first.and_then(|choice| choice.finish.as_ref()));
+    let refused = |choice: &Choice| choice.parts.iter().any(|p| matches!(p, Part::Refusal(_)));
+    let finish = first.and_then(|choice| choice.finish.as_ref());
+    let state = State::of(finish, first.is_some_and(refused));
     let items = first.map_or_else(Vec::new, |choice| items(&choice.parts, &head.id, state.items()));
     Bytes::from(response::write(&identity, state, &items, answer.usage.as_ref()))
 }

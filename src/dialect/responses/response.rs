@@ -37,16 +37,17 @@ pub enum State<'a> {
 }
 
 impl<'a> State<'a> {
-    /// After an answer that ended like this (wire formats §4.5). What has no
-    /// word here was cut short by something.
+    /// After an answer that ended like this (wire formats §4.5); `refused`: it
+    /// says so in words of its own. What has no word here was cut short by
+    /// something.
     #[must_use]
-    pub const fn of(finish: Option<&'a Finish>) -> Self {
+    pub const fn of(finish: Option<&'a Finish>, refused: bool) -> Self {
         match finish {
-            None
-            | Some(Finish::Stop | Finish::StopSequence(_) | Finish::ToolCalls | Finish::Refusal) => {
+            None | Some(Finish::Stop | Finish::StopSequence(_) | Finish::ToolCalls) => {
                 Self::Completed
             }
-            Some(Finish::ContentFilter) => Self::Incomplete("content_filter"),
+            Some(Finish::Refusal) if refused => Self::Completed,
+            Some(Finish::ContentFilter | Finish::Refusal) => Self::Incomplete("content_filter"),
             Some(Finish::Length | Finish::ContextFull | Finish::Paused | Finish::Other(_)) => {
                 Self::Incomplete("max_output_tokens")
             }

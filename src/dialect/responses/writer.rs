@@ -29,6 +29,8 @@ pub struct Writer {
     ended: bool,
     draft: Draft,
     finish: Option<Finish>,
+    /// The model declined in words.
+    refused: bool,
     usage: Option<Usage>,
 }
 
@@ -45,6 +47,7 @@ impl Writer {
             ended: false,
             draft: Draft::default(),
             finish: None,
+            refused: false,
             usage: None,
         }
     }
@@ -61,7 +64,10 @@ impl Writer {
                 }
             }
             Event::Text { choice: 0, text } => self.say(false, text, out),
-            Event::Refusal { choice: 0, text } => self.say(true, text, out),
+            Event::Refusal { choice: 0, text } => {
+                self.refused = true;
+                self.say(true, text, out);
+            }
             Event::Thought { choice: 0, text, signature, redacted: _ } => {
                 self.think(text, signature, out);
             }
@@ -102,7 +108,7 @@ impl Writer {
         }
         self.begin(out);
         let finish = self.finish.take();
-        let state = State::of(finish.as_ref());
+        let state = State::of(finish.as_ref(), self.refused);
         let status = state.items();
         for place in 0..self.draft.items.len() {
             self.close(place, status, out);

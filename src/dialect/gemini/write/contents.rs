@@ -10,8 +10,8 @@ use crate::dialect::Dialect;
 use crate::dialect::gemini::compose::{self, text_part};
 use crate::dialect::gemini::fields::{is_object, push_member, push_text};
 use crate::dialect::hub::{
-    Block, Call, Gravity, Losses, Media, Request, Role, Signature, Source, ToolResult, Turn,
-    Untranslatable,
+    Block, Call, Gravity, Losses, Media, MediaKind, Request, Role, Signature, Source, ToolResult,
+    Turn, Untranslatable,
 };
 use crate::dialect::json;
 use crate::dialect::names::Names;
@@ -251,7 +251,7 @@ impl<'r> Contents<'r, '_> {
             Source::Text(text) => Ok((!text.is_empty()).then(|| text_part(text))),
             Source::Base64(data) => {
                 if media.media_type.is_empty() {
-                    self.losses.lose("images", Gravity::Vital, "their type is not known")?;
+                    self.losses.lose(word(media.kind), Gravity::Vital, "the type is not known")?;
                     return Ok(None);
                 }
                 let data = [("mimeType", &*known_type(&media.media_type)), ("data", data)];
@@ -265,8 +265,8 @@ impl<'r> Contents<'r, '_> {
                 Ok(Some(object("fileData", &file)))
             }
             Source::Url(_) => {
-                let reason = "the model takes no URL of an image, and fetching is not enabled";
-                self.losses.lose("images", Gravity::Vital, reason)?;
+                let reason = "the model takes no URL, and fetching is not enabled";
+                self.losses.lose(word(media.kind), Gravity::Vital, reason)?;
                 Ok(None)
             }
         }
@@ -275,6 +275,14 @@ impl<'r> Contents<'r, '_> {
 
 fn own<'s>(signature: Option<&'s Signature<'_>>) -> Option<&'s str> {
     signature.filter(|signature| signature.by == Dialect::Gemini).map(|signature| &*signature.value)
+}
+
+const fn word(kind: MediaKind) -> &'static str {
+    match kind {
+        MediaKind::Image => "images",
+        MediaKind::Document => "documents",
+        MediaKind::Audio => "audio",
+    }
 }
 
 fn known_type(media_type: &str) -> Cow<'_, str> {

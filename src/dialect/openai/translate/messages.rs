@@ -321,7 +321,8 @@ impl<'a> Writing<'_, 'a> {
 
     fn user(&mut self, images: &[&Media<'_>], blocks: &[Block<'_>]) -> Result<(), Untranslatable> {
         begin(&mut self.json, "user");
-        let visible = |block: &&Block<'_>| !matches!(block, Block::CachePoint(_));
+        let visible =
+            |block: &&Block<'_>| !matches!(block, Block::CachePoint(_) | Block::Result(_));
         let mut shown = blocks.iter().filter(visible);
         if let ([], one, None) = (images, shown.next(), shown.next())
             && let Some(Block::Text(_)) | None = one
