@@ -23,4 +23,8 @@ mod policy_reload;
 mod streams;
 mod support;
 mod translation;
+mod watch_canary;
+mod watch_journal;
+mod watch_replay;
+mod watch_shadow;
 mod zero;

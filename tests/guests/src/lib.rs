@@ -50,6 +50,7 @@ impl Guest for Misbehaving {
             "" => Some(Selection::Pick(0)),
             "label" => Some(Selection::Answer(label())),
             "none" => None,
+            "defer" => Some(Selection::Defer),
             "json" => Some(Selection::Answer(request.json("").unwrap_or_default())),
             "unknown-candidate" => Some(Selection::Pick(99)),
             "wait-10-days" => Some(Selection::Wait(10 * 24 * 3600 * 1000)),
