@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use super::report::{Circuit, Report, ScenarioResult, TargetFigures, Traffic};
 
 const WIDTH: f64 = 1000.0;
-const LEFT: f64 = 150.0;
+const LEFT: f64 = 176.0;
 const RIGHT: f64 = 24.0;
 const PLOT: f64 = WIDTH - LEFT - RIGHT;
 const TOP: f64 = 64.0;
@@ -105,7 +105,7 @@ impl Sheet {
             let _ = writeln!(
                 self.text,
                 "<rect x=\"{x:.2}\" y=\"{y:.2}\" width=\"{width:.2}\" height=\"{height:.2}\" \
-                 fill=\"{fill}\"/>"
+                 fill=\"{fill}\" shape-rendering=\"crispEdges\"/>"
             );
         }
     }

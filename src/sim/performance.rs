@@ -197,6 +197,8 @@ fn failing(
         Fault::Status { status, class, retry_after } => {
             door(course.refused, error(status, class, retry_after))
         }
+        // The end of a stream without a word is the end of a stream.
+        Fault::Empty if ask.streams => after_headers(Outcome::Cut { detail }),
         Fault::Empty => after_headers(Outcome::NotAnAnswer { detail }),
         Fault::Cut { after } => {
             broken(ask, circumstances, course, after, Some(Outcome::Cut { detail }))

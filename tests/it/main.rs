@@ -20,6 +20,8 @@ mod policy_decisions;
 mod policy_faults;
 mod policy_panel;
 mod policy_reload;
+mod simulate;
+mod simulate_live;
 mod streams;
 mod support;
 mod translation;

@@ -1,0 +1,252 @@
+//! `backstay simulate` and `backstay policy test`: the scenarios that ship with
+//! the project hold, the output is the same every time, and its shape is stable.
+#![expect(clippy::unwrap_used, reason = "helpers fail like tests")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use backstay::policy::Compiler;
+use backstay::sim::report::Results;
+use backstay::sim::{self, Bench, chart, scenario, table};
+use serde_json::Value;
+
+use crate::support::guests;
+use crate::support::process::run_without_file;
+
+fn home() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios")
+}
+
+fn shipped(name: &str) -> String {
+    home().join(name).display().to_string()
+}
+
+fn files() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(home()).unwrap();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() >= 10, "{files:?}");
+    files
+}
+
+/// With the built-in, each scenario holds what it states.
+#[test]
+fn the_shipped_scenarios_hold() {
+    let bench = Bench::open(&[], Compiler::InProcess).unwrap();
+    let mut problems = String::new();
+    for file in files() {
+        let scenario = scenario::load(&file).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(scenario.warnings, Vec::new(), "{}", file.display());
+        let result = sim::simulate(&scenario, &[bench.builtin()], scenario.seed, &|_, _| {});
+        if !result.reports[0].passed {
+            problems.push_str(&table::show(&result));
+        }
+    }
+    assert!(problems.is_empty(), "\n{problems}");
+}
+
+/// A few minutes with something of everything.
+const SMALL: &str = r#"
+name = "small"
+[providers.a]
+errors = { "500" = 0.1, cut = 0.1, "429:retry-after=2s" = 0.05, stall = 0.02 }
+requests_per_minute = 100
+remaining_headers = true
+capacity = { slots = 3, queue = 2 }
+[[providers.a.windows]]
+from = "1m"
+for = "30s"
+errors = { refuse = 1.0 }
+cuts = true
+[providers.b]
+errors = { "503" = 0.1, invalid-json = 0.2 }
+[routes.r]
+targets = [
+  { provider = "a", model = "m", input_price = 1.0, output_price = 2.0 },
+  { provider = "b", model = "m", input_price = 1.5, output_price = 2.5 },
+]
+[traffic]
+duration = "4m"
+rate = 2.0
+streams = 0.5
+json = 0.2
+tools = 0.1
+tenants = { x = 1, y = 2 }
+labels = { tier = { gold = 1, free = 3 } }
+client_retries = { attempts = 1 }
+patience = "40s"
+[expect]
+availability = ">= 0.5"
+[[case]]
+name = "one call"
+expect.end = "delivered"
+"#;
+
+fn results(seed: u64, contenders: usize) -> Results {
+    let bench = Bench::open(&[], Compiler::InProcess).unwrap();
+    let scenario =
+        scenario::parse(SMALL, Path::new("small.toml")).unwrap_or_else(|e| panic!("{e}"));
+    let contenders = vec![bench.builtin(); contenders];
+    let result = sim::simulate(&scenario, &contenders, seed, &|_, _| {});
+    Results { backstay_simulation: 1, scenarios: vec![result] }
+}
+
+fn json(results: &Results) -> String {
+    serde_json::to_string_pretty(results).unwrap()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_to_the_byte() {
+    let (first, second, other) = (results(3, 1), results(3, 1), results(4, 1));
+    assert_eq!(json(&first), json(&second));
+    assert_ne!(json(&first), json(&other));
+    assert_eq!(chart::draw(&first.scenarios[0]), chart::draw(&second.scenarios[0]));
+    assert_eq!(table::show(&first.scenarios[0]), table::show(&second.scenarios[0]));
+}
+
+/// Beside itself a policy differs in nothing: the runs do not know each other.
+#[test]
+fn a_policy_against_itself_differs_in_nothing() {
+    let results = results(3, 2);
+    let result = &results.scenarios[0];
+    assert_eq!(result.reports[0], result.reports[1]);
+    let difference = result.difference.as_ref().unwrap();
+    assert!(difference.values().all(|value| *value == 0.0), "{difference:?}");
+}
+
+/// Who reads the JSON relies on these names.
+#[test]
+fn the_names_in_the_json_are_stable() {
+    let whole: Value = serde_json::from_str(&json(&results(3, 2))).unwrap();
+    let scenario = &whole["scenarios"][0];
+    let report = &scenario["reports"][0];
+    let traffic = &report["traffic"];
+    for (value, names) in [
+        (&whole, "backstay_simulation scenarios"),
+        (scenario, "about difference duration_s reports scenario seed windows"),
+        (&scenario["windows"][0], "from_s provider until_s"),
+        (
+            &scenario["difference"],
+            "attempts_per_call availability cost_usd first_token_p50_ms first_token_p95_ms \
+             first_token_p99_ms policy_faults served total_p50_ms total_p95_ms total_p99_ms",
+        ),
+        (report, "cases expectations passed policy traffic"),
+        (&report["policy"], "digest name"),
+        (
+            traffic,
+            "attempts attempts_per_call availability calls circuit_changes circuits cost_usd \
+             first_token_ms policy_fault_reasons policy_faults recovered_within_ms refusals \
+             requests rescued served succeeded targets timeline total_ms unpriced_attempts",
+        ),
+        (&traffic["first_token_ms"], "p50 p95 p99"),
+        (&traffic["targets"][0], "answered attempts cost_usd failures openings share target"),
+        (&traffic["circuits"][0], "at_s target to why"),
+        (&traffic["timeline"], "step_s steps"),
+        (&traffic["timeline"]["steps"][0], "answered attempts calls succeeded"),
+        (&report["expectations"][0], "expected found from_s held until_s"),
+        (&report["cases"][0], "attempts elapsed_ms end held name problems status"),
+        (&report["cases"][0]["attempts"][0], "class target why"),
+    ] {
+        let found: BTreeSet<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(found, names.split_whitespace().collect(), "{value}");
+    }
+}
+
+/// What is counted adds up.
+#[test]
+fn the_figures_add_up() {
+    let whole: Value = serde_json::from_str(&json(&results(3, 1))).unwrap();
+    let traffic = &whole["scenarios"][0]["reports"][0]["traffic"];
+    let number = |value: &Value| value.as_u64().unwrap();
+    let sum = |values: &Value| values.as_object().unwrap().values().map(number).sum::<u64>();
+    let over = |list: &Value, name: &str| {
+        list.as_array().unwrap().iter().map(|one| number(&one[name])).sum::<u64>()
+    };
+    let calls = number(&traffic["calls"]);
+    assert!(calls > 400, "{calls}");
+    assert_eq!(number(&traffic["succeeded"]) + sum(&traffic["refusals"]), calls);
+    assert_eq!(over(&traffic["targets"], "attempts"), number(&traffic["attempts"]));
+    assert_eq!(over(&traffic["targets"], "answered"), number(&traffic["succeeded"]));
+    assert_eq!(over(&traffic["timeline"]["steps"], "calls"), calls);
+    assert!(number(&traffic["rescued"]) > 20, "{traffic}");
+}
+
+#[test]
+fn the_exit_code_says_whether_it_held() {
+    let (code, said) = run_without_file(&["simulate", &shipped("decisions.toml")]);
+    assert_eq!(code, Some(0), "{said}");
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let failing = SMALL.replace("availability = \">= 0.5\"", "availability = \">= 1.1\"");
+    let (code, said) = run_without_file(&["simulate", &write("failing.toml", &failing)]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("FAILED availability >= 1.1: found "), "{said}");
+    let bad = write("bad.toml", "[traffic]\nrate = \"fast\"\n");
+    let (code, said) = run_without_file(&["simulate", &bad]);
+    assert_eq!(code, Some(2), "{said}");
+    for expected in ["bad.toml:2:8: `rate` must be a number", "`duration` is missing", "no route"] {
+        assert!(said.contains(expected), "{expected} is not in\n{said}");
+    }
+    let (code, said) =
+        run_without_file(&["simulate", "--policy", &bad, &shipped("decisions.toml")]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("bad.toml: this is not WebAssembly"), "{said}");
+}
+
+#[test]
+fn the_example_is_printed_and_can_be_used() {
+    let (code, said) = run_without_file(&["simulate", "--example"]);
+    assert_eq!((code, said.trim_end()), (Some(0), scenario::EXAMPLE.trim_end()));
+}
+
+/// A policy's directory: a component, and scenarios beside it.
+#[test]
+fn a_policy_is_tested_with_the_scenarios_of_its_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let home = directory.path();
+    std::fs::create_dir_all(home.join("target/wasm32-wasip2/release/deps")).unwrap();
+    let component = home.join("target/wasm32-wasip2/release/mine.wasm");
+    std::fs::write(&component, backstay::policy::BUILT_IN).unwrap();
+    // What a linker leaves beside it is no component.
+    std::fs::write(home.join("target/wasm32-wasip2/release/core.wasm"), b"\0asm\x01\0\0\0")
+        .unwrap();
+    let path = home.display().to_string();
+    let (code, said) = run_without_file(&["policy", "test", &path]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("there are no scenarios to test with"), "{said}");
+    std::fs::create_dir(home.join("scenarios")).unwrap();
+    let text = std::fs::read_to_string(home_of("decisions.toml")).unwrap();
+    std::fs::write(home.join("scenarios/decisions.toml"), &text).unwrap();
+    let (code, said) = run_without_file(&["policy", "test", &path]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.starts_with("TAP version 14\n1..9\nok 1 - single decisions: "), "{said}");
+    let other = text.replace("expect.target = \"a/one\"", "expect.target = \"b/two\"");
+    std::fs::write(home.join("scenarios/decisions.toml"), other).unwrap();
+    let (code, said) = run_without_file(&["policy", "test", &path]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("not ok 1 - "), "{said}");
+    assert!(said.contains("  # target: expected b/two, found a/one"), "{said}");
+}
+
+fn home_of(name: &str) -> PathBuf {
+    home().join(name)
+}
+
+/// Faults of a policy are told, and the built-in decides instead.
+#[test]
+fn faults_of_a_policy_are_reported() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("astray.wasm");
+    std::fs::write(&file, guests::picking(9)).unwrap();
+    let bench = Bench::open(&[&file], Compiler::InProcess).unwrap();
+    let scenario =
+        scenario::parse(SMALL, Path::new("small.toml")).unwrap_or_else(|e| panic!("{e}"));
+    let report = sim::run(&scenario, &bench.contender(0), 3, &|_| {});
+    let traffic = report.traffic.unwrap();
+    assert!(traffic.policy_faults > 0, "{traffic:?}");
+    assert!(traffic.figures.availability > 0.5, "{:?}", traffic.figures);
+}
