@@ -42,6 +42,8 @@ const RULES: &[Rule] = &[
     code("api_key_http_referrer_blocked", FailureClass::Permission),
     code("consumer_suspended", FailureClass::Permission),
     says(REFUSED, "user location is not supported", FailureClass::Permission),
+    // It goes on: "or is not supported for generateContent".
+    says(&[404], "is not found for api version", FailureClass::NotFound),
     // State that lies with one provider account: no other target has it.
     says(&[403, 404], "cachedcontent", FailureClass::BadRequest),
     says(&[403, 404], "the file", FailureClass::BadRequest),
