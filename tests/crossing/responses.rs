@@ -1,11 +1,11 @@
 //! Responses to the others (wire formats §4.4, §1.2).
 
-use backstay::dialect::Quirks;
 use backstay::dialect::hub::legend::Undo;
 use backstay::dialect::hub::{Answer, Event, Finish};
+use backstay::dialect::{Dialect, Quirks};
 use serde_json::{Value, json};
 
-use crate::rows::{ANTHROPIC, CHAT, GEMINI, RESPONSES, Rows, drops, is, refuses};
+use crate::rows::{ANTHROPIC, CHAT, GEMINI, RESPONSES, Rows, covers, drops, is, refuses, whole};
 
 #[test]
 fn the_conversation() {
@@ -296,6 +296,72 @@ fn custom_tools_are_wrapped_and_unwrapped() {
             rows.note("unwrapped", wire, RESPONSES, &format!("{said:?}"), &Value::Null);
         }
     }
+    rows.done();
+}
+
+/// Tools in a namespace are functions elsewhere; their calls come back as they
+/// were asked for.
+#[test]
+fn namespaces_are_flattened_and_restored() {
+    let mut rows = Rows::of("§2.8");
+    let schema = json!({ "type": "object", "properties": { "q": { "type": "string" } } });
+    let asked = json!({
+        "tools": [
+            { "type": "namespace", "name": "mcp__docs", "description": "", "tools": [
+                { "type": "function", "name": "search", "strict": false, "parameters": schema }] },
+            { "type": "function", "name": "mcp__docs_search", "strict": false,
+              "parameters": schema }],
+        "input": [{ "role": "user", "content": "q" },
+            { "type": "function_call", "call_id": "c1", "namespace": "mcp__docs",
+              "name": "search", "arguments": "{}" },
+            { "type": "function_call_output", "call_id": "c1", "output": "r" }] });
+    for wire in [CHAT, ANTHROPIC, GEMINI] {
+        rows.count();
+        let body = rows.body(RESPONSES, &asked, wire);
+        let legend = rows.legend(RESPONSES, &asked, wire);
+        let (flat, _) = legend.names.iter().next().expect("a name that was changed");
+        assert!(body.to_string().matches(&format!("\"{flat}\"")).count() >= 2, "{body}");
+        assert!(flat.starts_with("mcp__docs_search_"), "the plain name is another's: {flat}");
+        assert!(!body.to_string().contains("\\u001f"), "{body}");
+        let answer = match wire {
+            Dialect::OpenAi | Dialect::Responses => json!({ "id": "c", "object": "chat.completion",
+                "model": "m", "choices": [{ "index": 0, "finish_reason": "tool_calls",
+                "message": { "role": "assistant", "content": null, "tool_calls": [{ "id": "c2",
+                "type": "function", "function": { "name": flat, "arguments": "{}" } }] } }] }),
+            Dialect::Anthropic => json!({ "id": "msg_1", "type": "message", "role": "assistant",
+                "model": "m", "stop_reason": "tool_use", "usage": { "input_tokens": 1,
+                "output_tokens": 1 }, "content": [{ "type": "tool_use", "id": "c2",
+                "name": flat, "input": {} }] }),
+            Dialect::Gemini => json!({ "modelVersion": "m", "responseId": "r", "candidates": [{
+                "index": 0, "finishReason": "STOP", "content": { "role": "model",
+                "parts": [{ "functionCall": { "name": flat, "args": {} } }] } }] }),
+        };
+        let call = json!({ "type": "function_call", "namespace": "mcp__docs", "name": "search",
+                           "arguments": "{}" });
+        let seen = whole(wire, &answer, RESPONSES, legend);
+        covers(&seen, &json!({ "output": [call] }), "").unwrap();
+    }
+    let described = json!({ "tools": [{ "type": "namespace", "name": "n", "description": "d",
+        "tools": [{ "type": "function", "name": "f" }, { "type": "web_search" }] }] });
+    rows.request(
+        "what else is in a namespace",
+        RESPONSES,
+        &described,
+        [(ANTHROPIC, refuses("tools[].web_search"))],
+    );
+    rows.lenient();
+    rows.request(
+        "what else is in a namespace",
+        RESPONSES,
+        &described,
+        [(
+            ANTHROPIC,
+            drops(
+                &["tools[].namespace.description", "tools[].web_search"],
+                json!({ "tools": [{ "name": "n_f" }] }),
+            ),
+        )],
+    );
     rows.done();
 }
 

@@ -176,6 +176,10 @@ fn responses() -> Vec<Probe> {
         ),
         ("tools: function", json!({ "tools": [function] })),
         ("tools: custom", json!({ "tools": [{ "type": "custom", "name": "c" }] })),
+        (
+            "tools: namespace",
+            json!({ "tools": [{ "type": "namespace", "name": "n", "tools": [function] }] }),
+        ),
         ("tools: web_search", hosted("web_search")),
         ("tools: file_search", hosted("file_search")),
         (

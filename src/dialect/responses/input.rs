@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use super::content;
+use super::tools::qualified;
 use crate::dialect::Dialect;
 use crate::dialect::hub::{
     Block, Call, Gravity, Request, Role, Signature, Thought, ToolResult, Turn,
@@ -26,6 +27,7 @@ struct Item<'a> {
     content: Option<Node<'a>>,
     call_id: Option<Node<'a>>,
     name: Option<Node<'a>>,
+    namespace: Option<Node<'a>>,
     arguments: Option<Node<'a>>,
     input: Option<Node<'a>>,
     output: Option<Node<'a>>,
@@ -45,6 +47,7 @@ impl<'a> Item<'a> {
                 "content" => &mut item.content,
                 "call_id" => &mut item.call_id,
                 "name" => &mut item.name,
+                "namespace" => &mut item.namespace,
                 "arguments" => &mut item.arguments,
                 "input" => &mut item.input,
                 "output" => &mut item.output,
@@ -165,7 +168,10 @@ fn call<'a>(
 ) -> Result<(), BadRequest> {
     let call = Call {
         id: Some(required(item.call_id, "call_id")?),
-        name: required(item.name, "a name")?,
+        name: qualified(
+            item.namespace.and_then(Node::str).as_deref(),
+            required(item.name, "a name")?,
+        ),
         arguments: required(arguments, "arguments")?,
         free_text,
         signature: item.extra_content.and_then(foreign_signature),

@@ -1,8 +1,11 @@
 //! The items of an answer's output: read from an answer, written to one. Must
 //! not know what lies around them.
 
+use std::borrow::Cow;
+
 use super::content;
 use super::object::{Object, array};
+use super::tools::{qualified, unqualified};
 use crate::dialect::Dialect;
 use crate::dialect::digest;
 use crate::dialect::hub::{Choice, Finish, Part, Usage};
@@ -69,6 +72,14 @@ fn owned(node: Node<'_>, name: &str) -> String {
     node.text(name).map(std::borrow::Cow::into_owned).unwrap_or_default()
 }
 
+/// The name of what an item calls; empty where it has none.
+#[must_use]
+pub fn call_name(item: Node<'_>) -> Cow<'_, str> {
+    let name = item.text("name").filter(|name| !name.is_empty());
+    let namespace = item.text("namespace");
+    name.map_or(Cow::Borrowed(""), |name| qualified(namespace.as_deref(), name))
+}
+
 /// The parts of an output's items.
 #[must_use]
 pub fn read_all(output: Option<Node<'_>>) -> Vec<Part> {
@@ -88,7 +99,7 @@ fn read(item: Node<'_>, choice: &mut Choice) {
             }
         }
         kind @ (Kind::Function | Kind::Custom) => {
-            let name = owned(item, "name");
+            let name = call_name(item).into_owned();
             if !name.is_empty() {
                 choice.push(Part::Call {
                     id: owned(item, "call_id"),
@@ -251,7 +262,8 @@ pub fn write_call(call: CallItem<'_>, status: Status) -> String {
         if call.free_text { ("custom_tool_call", "input") } else { ("function_call", "arguments") };
     let head = Object::new().text("id", call.id).text("type", kind).text("status", status.label());
     let head = head.text(key, call.arguments).text("call_id", call.call_id);
-    head.text("name", call.name).end()
+    let (namespace, name) = unqualified(call.name);
+    head.text("name", name).maybe("namespace", namespace).end()
 }
 
 /// A part of a summary.

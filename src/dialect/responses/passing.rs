@@ -3,7 +3,7 @@
 //! before: what is wrong with them is not told here.
 
 use super::draft::{Body, Draft, Part, Reasoning, ToolCall};
-use super::item::{Kind, Status};
+use super::item::{self, Kind, Status};
 use super::response::Identity;
 use super::tools::one_line;
 use crate::dialect::node::Node;
@@ -69,7 +69,7 @@ fn added(node: Node<'_>, draft: &mut Draft) {
             // No event of another stream is about it.
             number: u32::MAX,
             call_id: owned("call_id"),
-            name: owned("name"),
+            name: item::call_name(item).into_owned(),
             arguments: String::new(),
             free_text: kind == Kind::Custom,
         }),

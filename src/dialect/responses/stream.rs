@@ -213,7 +213,10 @@ impl Decoder {
         events: &mut Vec<Event>,
     ) {
         let call = self.calls;
-        let Some(name) = call_item.text("name").filter(|name| !name.is_empty()) else { return };
+        let name = item::call_name(call_item);
+        if name.is_empty() {
+            return;
+        }
         let Some(item) = self.item(node, kind) else { return };
         if item.call.is_some() {
             return;

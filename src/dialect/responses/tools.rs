@@ -1,5 +1,6 @@
 //! Tools: their definitions and the choice among them, read and written. Here
-//! they are flat, and strict unless they say otherwise.
+//! they are flat, and strict unless they say otherwise. Those in a namespace
+//! become tools like others, whose names say where they are from.
 
 use std::borrow::Cow;
 
@@ -20,6 +21,16 @@ const SHORTEST: usize = 24;
 /// No shorter object has a name.
 const SHORTEST_NAMED: usize = 11;
 
+/// The longest name of a namespace.
+const LONGEST_NAMESPACE: usize = 64;
+
+/// The most tools in namespaces: their names are made anew.
+const MOST_IN_NAMESPACES: usize = 512;
+
+/// Between a namespace and a name: nothing that a name may have, so that what
+/// comes back can be told apart.
+const NAMESPACE_END: char = '\u{1f}';
+
 /// The schema of a tool without parameters.
 const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
 
@@ -32,23 +43,85 @@ pub fn read_tools<'a>(request: &mut Request<'a>, tools: Node<'a>) -> Result<(), 
     if !tools.is_array() {
         return Err(wrong("tools", "must be an array"));
     }
-    let long = tools.items().filter(|tool| tool.raw().len() >= SHORTEST);
-    request.tools = Vec::with_capacity(long.count());
+    let room = tools.items().map(|tool| {
+        let within = within(tool).map_or(0, |tools| tools.items().filter(is_long).count());
+        within + usize::from(is_long(&tool))
+    });
+    request.tools = Vec::with_capacity(room.sum());
+    let mut left = MOST_IN_NAMESPACES;
     for tool in tools.items() {
-        match tool.text("type").as_deref() {
-            Some("function") => {
-                let tool = function(request, tool)?;
-                request.tools.push(tool);
-            }
-            Some("custom") => {
-                let tool = custom(request, tool)?;
-                request.tools.push(tool);
-            }
-            Some(hosted) => request.other(format!("tools[].{}", word(hosted)), Gravity::Meaning),
-            None => return Err(wrong("tools", "has a tool without a type")),
+        if within(tool).is_some() {
+            namespace(request, tool, &mut left)?;
+        } else if let Some(tool) = one(request, tool)? {
+            request.tools.push(tool);
         }
     }
     Ok(())
+}
+
+fn is_long(tool: &Node<'_>) -> bool {
+    tool.raw().len() >= SHORTEST
+}
+
+/// The tools of a namespace; `None` for any other tool.
+fn within(tool: Node<'_>) -> Option<Node<'_>> {
+    let space = tool.text("type").is_some_and(|kind| kind == "namespace");
+    space.then(|| tool.get("tools")).flatten().filter(|tools| tools.is_array())
+}
+
+/// The tools of a namespace as tools like others: elsewhere there is none.
+fn namespace<'a>(
+    request: &mut Request<'a>,
+    space: Node<'a>,
+    left: &mut usize,
+) -> Result<(), BadRequest> {
+    let own = name(space)?;
+    if own.len() > LONGEST_NAMESPACE {
+        return Err(wrong("tools", "has a namespace with a name of more than 64 bytes"));
+    }
+    if space.text("description").is_some_and(|text| !text.is_empty()) {
+        request.other("tools[].namespace.description", Gravity::Tuning);
+    }
+    for item in within(space).into_iter().flat_map(Node::items) {
+        let more = left.checked_sub(1);
+        *left = more.ok_or_else(|| wrong("tools", "has more than 512 tools in namespaces"))?;
+        if let Some(mut tool) = one(request, item)? {
+            tool.name = qualified(Some(&own), tool.name);
+            request.tools.push(tool);
+        }
+    }
+    Ok(())
+}
+
+/// A name with its namespace before it, as one.
+#[must_use]
+pub fn qualified<'a>(namespace: Option<&str>, name: Cow<'a, str>) -> Cow<'a, str> {
+    match namespace.filter(|namespace| !namespace.is_empty()) {
+        Some(namespace) => format!("{namespace}{NAMESPACE_END}{name}").into(),
+        None => name,
+    }
+}
+
+/// The namespace, if there is one, and the name in it.
+#[must_use]
+pub fn unqualified(name: &str) -> (Option<&str>, &str) {
+    match name.split_once(NAMESPACE_END) {
+        Some((namespace, name)) => (Some(namespace), name),
+        None => (None, name),
+    }
+}
+
+/// A tool that others have as well; hosted ones are noted.
+fn one<'a>(request: &mut Request<'a>, tool: Node<'a>) -> Result<Option<Tool<'a>>, BadRequest> {
+    match tool.text("type").as_deref() {
+        Some("function") => function(request, tool).map(Some),
+        Some("custom") => custom(request, tool).map(Some),
+        Some(hosted) => {
+            request.other(format!("tools[].{}", word(hosted)), Gravity::Meaning);
+            Ok(None)
+        }
+        None => Err(wrong("tools", "has a tool without a type")),
+    }
 }
 
 fn name(tool: Node<'_>) -> Result<Cow<'_, str>, BadRequest> {
@@ -101,13 +174,16 @@ pub fn read_choice<'a>(request: &mut Request<'a>, choice: Node<'a>) -> Result<()
         Some("function" | "custom") => {
             let name = choice.text("name");
             let name = name.ok_or_else(|| wrong("tool_choice", "has no name"))?;
-            Some(ToolChoice::Named(name))
+            Some(ToolChoice::Named(qualified(choice.text("namespace").as_deref(), name)))
         }
         Some("allowed_tools") => {
             let tools = || choice.get("tools").into_iter().flat_map(Node::items);
             let long = tools().filter(|tool| tool.raw().len() >= SHORTEST_NAMED);
             let mut names = Vec::with_capacity(long.count());
-            names.extend(tools().filter_map(|tool| tool.text("name")));
+            names.extend(tools().filter_map(|tool| {
+                let name = tool.text("name")?;
+                Some(qualified(tool.text("namespace").as_deref(), name))
+            }));
             let required = choice.text("mode").is_some_and(|mode| mode == "required");
             Some(ToolChoice::Among { names, required })
         }

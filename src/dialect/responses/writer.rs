@@ -12,6 +12,7 @@ use super::item::{self, Status};
 use super::object::Object;
 use super::passing;
 use super::response::{self, Identity, State};
+use super::tools::unqualified;
 use crate::dialect::hub::{Event, Finish, Usage};
 use crate::dialect::sse::Frame;
 use crate::dialect::stream::Part as FramePart;
@@ -397,7 +398,7 @@ impl Writer {
             ("response.function_call_arguments.done", "arguments")
         };
         let object = self.item_event(kind, place).text(key, &arguments);
-        send(kind, object.text("name", &name), out);
+        send(kind, object.text("name", unqualified(&name).1), out);
     }
 
     /// Ends an item, if it is open.
