@@ -249,10 +249,8 @@ mod tests {
     #[test]
     fn a_translation_is_not_the_client_s_fault() {
         for class in FailureClass::ALL {
-            let expected = match class {
-                FailureClass::BadRequest => FailureClass::Unsupported,
-                other => other,
-            };
+            let bad = class == FailureClass::BadRequest;
+            let expected = if bad { FailureClass::Unsupported } else { class };
             assert_eq!(class.of_a_translation(), expected, "{}", class.label());
         }
         assert!(!FailureClass::BadRequest.may_pass_elsewhere());

@@ -125,3 +125,23 @@ fn streams() {
         }
     }
 }
+
+/// Of reasoning that is not shown, nothing is left: no words, no proof, and no
+/// empty block.
+#[test]
+fn hidden_reasoning_leaves_no_trace() {
+    let hidden = Legend { hides_thoughts: true, ..Legend::default() };
+    for wire in Dialect::ALL {
+        let sent = read(&format!("stream-{}.sse", wire.label()));
+        for client in others(wire) {
+            let made = streamed(wire, &sent, client, hidden.clone());
+            let case = format!("{} to {}: {made}", wire.label(), client.label());
+            for trace in
+                ["wants it", "ErUBCkYIBxgCIkDw", "thinking\"", "\"reasoning\"", "thought\""]
+            {
+                assert!(!made.contains(trace), "{trace}: {case}");
+            }
+            assert!(made.contains("Naïve ") && made.contains("\"read\""), "{case}");
+        }
+    }
+}

@@ -5,7 +5,7 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::support::client::exchange;
+use crate::support::client::{Reply, exchange};
 use crate::support::gateway::{Gateway, Setup, provider};
 use crate::support::tongue::{Heard, TONGUES, Tongue};
 
@@ -277,35 +277,202 @@ async fn what_was_dropped_is_said_and_what_matters_is_refused() {
     assert_eq!(passed_on.header("x-backstay-target"), Some("o/m"));
 }
 
+/// An error's word and code, as the client reads them: the type or the status
+/// word, and OpenAI's code.
+fn words_of(tongue: Tongue, body: &Value) -> (String, String) {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let error = &body["error"];
+    match tongue {
+        Tongue::Chat | Tongue::Responses => (text(&error["type"]), text(&error["code"])),
+        Tongue::Anthropic => (text(&error["type"]), text(&error["backstay"]["code"])),
+        Tongue::Gemini | Tongue::GeminiArray => {
+            (text(&error["status"]), text(&error["backstay"]["code"]))
+        }
+    }
+}
+
+/// One row of the table of errors: the fault of all targets, and per client its
+/// status and word; the code is the same for all.
+struct ErrorRow {
+    fault: &'static str,
+    code: &'static str,
+    openai: u16,
+    anthropic: (u16, &'static str),
+    gemini: (u16, &'static str),
+}
+
+const fn error_row(
+    fault: &'static str,
+    code: &'static str,
+    openai: u16,
+    anthropic: (u16, &'static str),
+    gemini: (u16, &'static str),
+) -> ErrorRow {
+    ErrorRow { fault, code, openai, anthropic, gemini }
+}
+
+/// Wire formats §4.11.
+const ERRORS: [ErrorRow; 7] = [
+    error_row(
+        "429",
+        "rate_limit_exceeded",
+        429,
+        (429, "rate_limit_error"),
+        (429, "RESOURCE_EXHAUSTED"),
+    ),
+    error_row(
+        "overloaded",
+        "server_is_overloaded",
+        503,
+        (529, "overloaded_error"),
+        (503, "UNAVAILABLE"),
+    ),
+    error_row("unauthorized", "upstream_auth", 502, (502, "api_error"), (502, "UNAVAILABLE")),
+    error_row("quota", "upstream_quota", 503, (529, "api_error"), (503, "UNAVAILABLE")),
+    error_row("reset", "upstream_error", 502, (502, "api_error"), (502, "INTERNAL")),
+    error_row(
+        "model-not-found",
+        "model_not_found",
+        404,
+        (404, "not_found_error"),
+        (404, "NOT_FOUND"),
+    ),
+    error_row(
+        "context-length",
+        "context_length_exceeded",
+        400,
+        (400, "invalid_request_error"),
+        (400, "INVALID_ARGUMENT"),
+    ),
+];
+
 /// A provider's failures are told in the client's words and with its status;
 /// what is wrong with our key is never the client's fault.
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_are_told_in_the_client_s_dialect() {
-    let rows = [
-        ("429", [429, 429, 429, 429, 429]),
-        ("overloaded", [503, 503, 529, 503, 503]),
-        ("unauthorized", [502; 5]),
-        ("quota", [503, 503, 529, 503, 503]),
-        ("500", [502; 5]),
-        ("context-length", [400; 5]),
-    ];
-    for (fault, statuses) in rows {
+    let server = provider("all", "ok");
+    for row in ERRORS {
+        // A failing provider is left alone: everyone has its own.
+        let mut setup = Setup::new();
         for wire in WIRES {
-            let server = provider("all", "ok");
-            let setup = Setup::new().provider_of(wire, wire, &server);
-            for (tongue, status) in TONGUES.into_iter().zip(statuses) {
-                let target = format!("{wire}/m!{fault}");
-                let gateway = setup.clone().route("r", &[&target]).start().await;
-                let reply = exchange(gateway.addr, tongue.asks("r", "hi", true)).await;
-                let case = format!("{tongue:?} via {wire}, {fault}: {}", reply.text());
-                assert!(
-                    reply.status == status || (fault == "500" && reply.status == 500),
-                    "{} {case}",
-                    reply.status
-                );
-                assert_eq!(reply.header("x-should-retry"), Some("false"), "{case}");
-                assert_eq!(tongue.hears(&reply, true).errors.len(), 1, "{case}");
+            for tongue in TONGUES {
+                let name = format!("{wire}-{tongue:?}");
+                setup = setup.provider_of(&name, wire, &server);
+                setup = setup.route(&name, &[&format!("{name}/m!{}", row.fault)]);
             }
+        }
+        let gateway = setup.start().await;
+        for wire in WIRES {
+            for tongue in TONGUES {
+                let asked = tongue.asks(&format!("{wire}-{tongue:?}"), "hi", true);
+                let reply = exchange(gateway.addr, asked).await;
+                let case = format!("{tongue:?} via {wire}, {}: {}", row.fault, reply.text());
+                check_error(&row, tongue, &reply, &case);
+            }
+        }
+    }
+}
+
+fn check_error(row: &ErrorRow, tongue: Tongue, reply: &Reply, case: &str) {
+    let (status, word) = match tongue {
+        Tongue::Chat | Tongue::Responses => (row.openai, None),
+        Tongue::Anthropic => (row.anthropic.0, Some(row.anthropic.1)),
+        Tongue::Gemini | Tongue::GeminiArray => (row.gemini.0, Some(row.gemini.1)),
+    };
+    assert_eq!(reply.status, status, "{case}");
+    assert_eq!(reply.header("x-should-retry"), Some("false"), "{case}");
+    assert_eq!(tongue.hears(reply, true).errors.len(), 1, "{case}");
+    let body: Value = serde_json::from_slice(&reply.body).expect("JSON");
+    let (said, code) = words_of(tongue, &body);
+    assert!(!said.is_empty() && word.is_none_or(|word| said == word), "{case}");
+    // What is handed on as the provider said it, is in its words.
+    let own = body["error"]["backstay"].is_null() && row.fault == "context-length";
+    assert!(code == row.code || own, "{case}");
+    if row.fault == "context-length" && tongue == Tongue::Anthropic {
+        let message = body["error"]["message"].as_str().unwrap_or_default();
+        assert!(message.contains("prompt is too long"), "{case}");
+    }
+}
+
+/// Targets that stay silent, and a model nobody knows.
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_and_unknown_models_are_told_in_the_client_s_dialect() {
+    let server = provider("all", "ok");
+    let mut setup = Setup::new();
+    for wire in WIRES {
+        setup = setup.provider_of(wire, wire, &server);
+        setup = setup.route(&format!("via-{wire}"), &[&format!("{wire}/m!silence")]);
+    }
+    for rule in [
+        "first_token_timeout",
+        "chunk_timeout",
+        "answer_timeout_max",
+        "answer_timeout_min",
+        "terminator_timeout",
+        "deadline",
+    ] {
+        setup = setup.rule(rule, "\"300ms\"");
+    }
+    let gateway = setup.start().await;
+    for tongue in TONGUES {
+        for (model, status, openai, anthropic, gemini) in [
+            ("nobody", 404, "model_not_found", "not_found_error", "NOT_FOUND"),
+            ("via-openai", 504, "deadline_exceeded", "timeout_error", "DEADLINE_EXCEEDED"),
+            ("via-anthropic", 504, "deadline_exceeded", "timeout_error", "DEADLINE_EXCEEDED"),
+            ("via-gemini", 504, "deadline_exceeded", "timeout_error", "DEADLINE_EXCEEDED"),
+        ] {
+            let reply = exchange(gateway.addr, tongue.asks(model, "hi", true)).await;
+            let case = format!("{tongue:?}, {model}: {}", reply.text());
+            assert_eq!(reply.status, status, "{case}");
+            let body: Value = serde_json::from_slice(&reply.body).unwrap();
+            let (word, code) = words_of(tongue, &body);
+            match tongue {
+                Tongue::Chat | Tongue::Responses => assert_eq!(code, openai, "{case}"),
+                Tongue::Anthropic => assert_eq!(word, anthropic, "{case}"),
+                Tongue::Gemini | Tongue::GeminiArray => assert_eq!(word, gemini, "{case}"),
+            }
+        }
+    }
+}
+
+/// What a client writes wrong by its own dialect's rules is its own to mend: it
+/// is not the fault of a fallback, unless a target takes it as it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_requests_name_their_field() {
+    let server = provider("all", "ok");
+    let gateway = every_wire(&server, "m").start().await;
+    for tongue in TONGUES {
+        let (own, wrong, field) = match tongue {
+            Tongue::Chat => (&["openai", "azure"][..], json!({ "seed": "x" }), "seed"),
+            Tongue::Responses => (&["openai-responses"][..], json!({ "top_p": "x" }), "top_p"),
+            Tongue::Anthropic => (&["anthropic"][..], json!({ "top_k": "x" }), "top_k"),
+            Tongue::Gemini | Tongue::GeminiArray => {
+                let wrong = json!({ "generationConfig": { "topK": "x" } });
+                (&["gemini"][..], wrong, "generationConfig.topK")
+            }
+        };
+        for wire in WIRES.into_iter().filter(|wire| !own.contains(wire)) {
+            let before = server.log().len();
+            let request = tongue.asks_with(&format!("via-{wire}"), "hi", false, &wrong);
+            let reply = exchange(gateway.addr, request).await;
+            let case = format!("{tongue:?} via {wire}: {}", reply.text());
+            assert_eq!(reply.status, 400, "{case}");
+            assert_eq!(server.log().len(), before, "nothing is sent: {case}");
+            let body: Value = serde_json::from_slice(&reply.body).unwrap();
+            let error = &body["error"];
+            let (word, named) = match tongue {
+                Tongue::Chat | Tongue::Responses => (&error["code"], &error["param"]),
+                Tongue::Anthropic => (&error["type"], &error["backstay"]["param"]),
+                Tongue::Gemini | Tongue::GeminiArray => {
+                    (&error["status"], &error["details"][0]["fieldViolations"][0]["field"])
+                }
+            };
+            let expected = match tongue {
+                Tongue::Chat | Tongue::Responses => "invalid_value",
+                Tongue::Anthropic => "invalid_request_error",
+                Tongue::Gemini | Tongue::GeminiArray => "INVALID_ARGUMENT",
+            };
+            assert_eq!((word, named), (&json!(expected), &json!(field)), "{case}");
         }
     }
 }

@@ -190,7 +190,11 @@ fn ends_have_a_status() {
     check(Some(Finish::Stop), "completed", Value::Null);
     check(Some(Finish::StopSequence(None)), "completed", Value::Null);
     check(Some(Finish::ToolCalls), "completed", Value::Null);
-    check(Some(Finish::Refusal), "completed", Value::Null);
+    // Whoever declines in words has answered; else the text was cut short.
+    check(Some(Finish::Refusal), "incomplete", json!("content_filter"));
+    let declined = of(vec![Part::Refusal("no".to_owned())], Some(Finish::Refusal));
+    let seen: Value = serde_json::from_slice(&write_answer(&declined, &head())).unwrap();
+    assert_eq!(seen["status"], "completed");
     check(Some(Finish::Length), "incomplete", length.clone());
     check(Some(Finish::ContextFull), "incomplete", length.clone());
     check(Some(Finish::Paused), "incomplete", length.clone());

@@ -273,7 +273,7 @@ fn results_follow_their_calls() {
         &json!([
             {"role": "assistant", "content": "x", "tool_calls": [function("1", "f"), function("2", "g")]},
             answered("2", "r2\ns"), answered("1", "r1"),
-            {"role": "user", "content": [{"type": "text", "text": "a"}]}]),
+            {"role": "user", "content": "a"}]),
         &[],
     );
     // By name and order, with ids that are made.
@@ -310,7 +310,7 @@ fn orphaned_results_are_told_of() {
     let orphan = || result(Some("9"), None, vec![text("r")]);
     let turns = || vec![user(vec![orphan(), text("a")])];
     Case::usual().refuses(&Request { turns: turns(), ..Request::new() }, "tool_results");
-    let expected = json!([{"role": "user", "content": [{"type": "text", "text": "a"}]}]);
+    let expected = json!([{"role": "user", "content": "a"}]);
     Case::lenient().messages(turns(), &expected, &["tool_results"]);
     // The same result twice.
     let twice = vec![
