@@ -9,6 +9,13 @@ use super::time::Timestamp;
 const FRESH: Duration = Duration::from_millis(250);
 /// The time after which an old sample has lost two thirds of its weight.
 const DECAY_SECONDS: f64 = 10.0;
+/// Beyond so many of these times nothing of a sample is left.
+const LONGEST_DECAY: usize = 64;
+/// Parts of that time for which the decay is looked up.
+const PARTS: usize = 16;
+/// e⁻ⁿ and e^(-n/16).
+const BY_TIMES: [f64; LONGEST_DECAY] = powers(inverse_exp(1.0));
+const BY_PARTS: [f64; PARTS] = powers(inverse_exp(1.0 / 16.0));
 /// What a failure is scored as at the least, in milliseconds: a target that
 /// fails fast must not look quick.
 const FAILURE_MS: f64 = 1_000.0;
@@ -93,7 +100,7 @@ pub struct PeakEwma {
 impl PeakEwma {
     pub fn record(&mut self, length: Duration, now: Timestamp) {
         let sample = length.as_secs_f64() * 1_000.0;
-        let kept = (-now.since(self.at).as_secs_f64() / DECAY_SECONDS).exp();
+        let kept = kept(now.since(self.at));
         let blended = self.value_ms * kept + sample * (1.0 - kept);
         self.value_ms = if sample > self.value_ms { sample } else { blended };
         self.at = now;
@@ -109,9 +116,51 @@ impl PeakEwma {
     /// In milliseconds, at least one; decays while nothing is heard.
     #[must_use]
     pub fn value(&self, now: Timestamp) -> f64 {
-        let kept = (-now.since(self.at).as_secs_f64() / DECAY_SECONDS).exp();
-        (self.value_ms * kept).max(1.0)
+        (self.value_ms * kept(now.since(self.at))).max(1.0)
     }
+}
+
+/// What is left of a sample's weight: e to the power of minus the time over
+/// `DECAY_SECONDS`. Of platforms' own `exp` the last bit differs, and with it a
+/// choice between equals: decisions could not be replayed elsewhere.
+fn kept(elapsed: Duration) -> f64 {
+    let parts = elapsed.as_secs_f64() / DECAY_SECONDS * PARTS as f64;
+    let whole = whole(parts);
+    let rest = (parts - whole as f64) / PARTS as f64;
+    let times = BY_TIMES.get(whole / PARTS).copied().unwrap_or(0.0);
+    times * BY_PARTS[whole % PARTS] * inverse_exp(rest)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a length is not negative, and the conversion saturates"
+)]
+const fn whole(x: f64) -> usize {
+    x as usize
+}
+
+/// e to the power of `-x`, for `x` from 0 to 1.
+const fn inverse_exp(x: f64) -> f64 {
+    // 1 - x (1 - x/2 (1 - x/3 (…)))
+    let mut sum = 1.0;
+    let mut n = if x > 0.1 { 20 } else { 8 };
+    while n > 0 {
+        sum = 1.0 - x * sum / n as f64;
+        n -= 1;
+    }
+    sum
+}
+
+/// 1, x, x², …
+const fn powers<const N: usize>(x: f64) -> [f64; N] {
+    let mut powers = [1.0; N];
+    let mut n = 1;
+    while n < N {
+        powers[n] = powers[n - 1] * x;
+        n += 1;
+    }
+    powers
 }
 
 #[cfg(test)]
@@ -127,6 +176,17 @@ mod tests {
         }
         let Percentiles { p50, p95 } = samples.percentiles(Timestamp::ORIGIN);
         assert_eq!((p50.as_millis(), p95.as_millis()), (10, 19));
+    }
+
+    #[test]
+    fn decay_agrees_with_the_exponential() {
+        for ms in [0, 1, 620, 625, 3_000, 9_999, 10_000, 35_000, 120_000, 639_999] {
+            let elapsed = Duration::from_millis(ms);
+            let expected = (-elapsed.as_secs_f64() / DECAY_SECONDS).exp();
+            let found = kept(elapsed);
+            assert!((found / expected - 1.0).abs() < 1e-12, "{ms} ms: {found} and {expected}");
+        }
+        assert_eq!(kept(Duration::from_hours(1)), 0.0);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use backstay::policy::Compiler;
 use backstay::sim::report::Results;
@@ -33,16 +34,29 @@ fn files() -> Vec<PathBuf> {
 #[test]
 fn the_shipped_scenarios_hold() {
     let bench = Bench::open(&[], Compiler::InProcess).unwrap();
-    let mut problems = String::new();
-    for file in files() {
-        let scenario = scenario::load(&file).unwrap_or_else(|e| panic!("{e}"));
-        assert_eq!(scenario.warnings, Vec::new(), "{}", file.display());
-        let result = sim::simulate(&scenario, &[bench.builtin()], scenario.seed, &|_, _| {});
-        if !result.reports[0].passed {
-            problems.push_str(&table::show(&result));
+    let files = Mutex::new(files());
+    let problems = Mutex::new(String::new());
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some(file) = { files.lock().unwrap().pop() } {
+                    let told = problems_of(&file, &bench);
+                    problems.lock().unwrap().push_str(&told);
+                }
+            });
         }
-    }
+    });
+    let problems = problems.into_inner().unwrap();
     assert!(problems.is_empty(), "\n{problems}");
+}
+
+/// What a scenario states and the built-in does not hold.
+fn problems_of(file: &Path, bench: &Bench) -> String {
+    let scenario = scenario::load(file).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(scenario.warnings, Vec::new(), "{}", file.display());
+    let result = sim::simulate(&scenario, &[bench.builtin()], scenario.seed, &|_, _| {});
+    if result.reports[0].passed { String::new() } else { table::show(&result) }
 }
 
 /// A few minutes with something of everything.

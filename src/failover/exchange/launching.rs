@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Action, Attempt, AttemptState, Exchange, Matter, Planned, Start};
 use crate::failover::attempt::{Outcome, Phase};
 use crate::failover::call::{AttemptId, Bar, CandidateId};
+use crate::failover::classify::FailureClass;
 use crate::failover::consult::Launch;
 use crate::failover::health::{Ask, Pass};
 use crate::failover::note::{Note, StartReason};
@@ -180,7 +181,26 @@ impl Exchange {
     /// The limit for the first content. A target that stays silent must leave
     /// time for another one: it gets half of what was left at its start.
     fn first_limit(&self, attempt: &Attempt) -> Duration {
-        self.patience(attempt).min(self.deadline.since(attempt.started) / 2)
+        let patience = if !self.call.streams() && self.was_outlasted() {
+            attempt.own_limit(self.route.rules.whole_max)
+        } else {
+            self.patience(attempt)
+        };
+        patience.min(self.deadline.since(attempt.started) / 2)
+    }
+
+    /// Whether an attempt of this call ran out of time before any content. A
+    /// whole answer may then simply be a long one, whoever gives it: to cut it
+    /// off at its target's usual time again would only lose more.
+    fn was_outlasted(&self) -> bool {
+        self.attempts.iter().any(|attempt| match &attempt.state {
+            AttemptState::Settled { failure: Some(failure), .. } => {
+                failure.class == FailureClass::Timeout && failure.phase < Phase::Body
+            }
+            AttemptState::Settled { failure: None, .. }
+            | AttemptState::Running
+            | AttemptState::Ended { .. } => false,
+        })
     }
 
     /// Whether an attempt had as long for its first content as its limits say,
@@ -200,8 +220,7 @@ impl Exchange {
             let candidate = self.route.candidates.get(attempt.candidate.index());
             candidate.map_or(rules.whole_max, |c| c.target.answer_limit(rules, attempt.started))
         };
-        let own = [attempt.first_token_timeout, attempt.total_timeout];
-        own.into_iter().flatten().fold(route, Duration::min)
+        attempt.own_limit(route)
     }
 
     /// Ends the attempts whose limit has passed. The last possible attempt is
@@ -270,6 +289,12 @@ impl Exchange {
 }
 
 impl Attempt {
+    /// The route's limit, or the launch's own if that is shorter.
+    fn own_limit(&self, route: Duration) -> Duration {
+        let own = [self.first_token_timeout, self.total_timeout];
+        own.into_iter().flatten().fold(route, Duration::min)
+    }
+
     pub(super) const fn is_settled(&self) -> bool {
         matches!(self.state, AttemptState::Settled { .. })
     }

@@ -142,6 +142,22 @@ fn a_whole_answer_has_a_limit_of_its_own() {
         0ms begin -> start a1
         10s       -> abort a1, start b2",
     );
+    // An answer that outlasted that is long, whoever gives it.
+    check(
+        "a b c | whole",
+        "0ms a succeeds 20 in 5s
+        0ms b succeeds 20 in 5s
+        0ms begin    -> start a1
+        15s          -> abort a1, start b2
+        65s b2 done  -> deliver b2, finish",
+    );
+    check(
+        "a b c | whole",
+        "0ms a succeeds 20 in 5s
+        0ms begin    -> start a1
+        1s a1 500    -> start b2
+        53500ms      -> abort b2, start c3",
+    );
     check(
         "a | whole",
         "0ms begin    -> start a1
