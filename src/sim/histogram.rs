@@ -10,6 +10,7 @@ const STEPS: u64 = 32;
 const BITS: u32 = STEPS.ilog2();
 /// Up to two to the power of this many microseconds: 19 hours.
 const LARGEST: u32 = 36;
+const BUCKETS: usize = (LARGEST - BITS + 1) as usize * (1 << BITS);
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +21,7 @@ pub struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Self {
-        let buckets = (LARGEST - BITS + 1) as usize * STEPS as usize;
-        Self { counts: vec![0; buckets], total: 0 }
+        Self { counts: vec![0; BUCKETS], total: 0 }
     }
 }
 

@@ -107,16 +107,14 @@ pub fn run(
     seed: u64,
     progress: &dyn Fn(Duration),
 ) -> Report {
-    let (traffic, expectations) = match &scenario.traffic {
-        None => (None, Vec::new()),
-        Some(_) => {
-            let mut world = new_world(scenario, contender, seed);
-            world.run(seed, progress);
-            let traffic = Traffic::of(&world.book);
-            let judgements = judge::judge(scenario, &world.book, &traffic);
-            (Some(traffic), judgements)
-        }
-    };
+    let (mut traffic, mut expectations) = (None, Vec::new());
+    if scenario.traffic.is_some() {
+        let mut world = new_world(scenario, contender, seed);
+        world.run(seed, progress);
+        let found = Traffic::of(&world.book);
+        expectations = judge::judge(scenario, &world.book, &found);
+        traffic = Some(found);
+    }
     let cases = play_cases(scenario, contender, seed);
     let passed =
         expectations.iter().all(|judgement| judgement.held) && cases.iter().all(|case| case.held);

@@ -59,7 +59,7 @@ impl<T> Queue<T> {
         self.heap.push(Entry { at, number: self.numbered, what });
     }
 
-    pub fn next(&mut self) -> Option<(Timestamp, T)> {
+    pub fn pop(&mut self) -> Option<(Timestamp, T)> {
         self.heap.pop().map(|entry| (entry.at, entry.what))
     }
 }
@@ -74,7 +74,7 @@ mod tests {
         for (ms, name) in [(5, "d"), (1, "a"), (5, "e"), (2, "c"), (1, "b")] {
             queue.put(Timestamp::from_millis(ms), name);
         }
-        let order: Vec<_> = std::iter::from_fn(|| queue.next()).map(|(_, name)| name).collect();
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|(_, name)| name).collect();
         assert_eq!(order, ["a", "b", "c", "d", "e"]);
     }
 }

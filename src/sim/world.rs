@@ -109,7 +109,7 @@ impl<'s> World<'s> {
         self.arrivals = Some(Arrivals::new(traffic, self.scenario, seed));
         self.await_arrival();
         let mut steps: u32 = 0;
-        while let Some((at, happening)) = self.queue.next() {
+        while let Some((at, happening)) = self.queue.pop() {
             self.step(at, happening);
             steps = steps.wrapping_add(1);
             if steps.is_multiple_of(4_096) {

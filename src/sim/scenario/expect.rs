@@ -78,7 +78,7 @@ impl Bound {
         match self.relation {
             Relation::AtLeast => figure >= self.value,
             Relation::AtMost => figure <= self.value,
-            Relation::Equal => figure == self.value,
+            Relation::Equal => figure.total_cmp(&self.value).is_eq(),
             Relation::Above => figure > self.value,
             Relation::Below => figure < self.value,
         }

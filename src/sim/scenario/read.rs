@@ -14,7 +14,7 @@ use crate::config::values::{Fault, any_name, count, quoted, text};
 use crate::config::{Problems, Route};
 
 /// Monday, 5 January 2026, midnight: unless the scenario says otherwise.
-const USUAL_START: Duration = Duration::from_secs(1_767_571_200);
+const USUAL_START: Duration = Duration::from_hours(490_992);
 const MOST_CASES: usize = 1_000;
 
 /// Reads a scenario file.

@@ -197,8 +197,8 @@ fn window(table: &Table<'_>, end: Duration) -> Window {
         ..recurring(table, end)
     };
     table.finish();
-    let plain = Window::over(window.span);
-    if window.errors.is_empty() && window.slower == plain.slower && window.adds == plain.adds {
+    let as_usual = window.slower.total_cmp(&1.0).is_eq() && window.adds.is_zero();
+    if window.errors.is_empty() && as_usual {
         let message = format!("{} changes nothing", table.label());
         let remedy = "add `errors = { \"503\" = 1.0 }`, `slower = 3.0` or `adds = \"2s\"`";
         table.reader.error(table.span.clone(), message, remedy);

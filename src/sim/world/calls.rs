@@ -119,7 +119,7 @@ impl World<'_> {
         };
         self.begin(request, Some(Arc::clone(case)));
         while self.last.is_none() {
-            let (at, happening) = self.queue.next()?;
+            let (at, happening) = self.queue.pop()?;
             self.step(at, happening);
         }
         self.last.take()
