@@ -86,10 +86,14 @@ async fn serve_until_told(config: Config) -> Result<ExitCode, String> {
     told_to_stop().await?;
     info!(calls_under_way = shared.under_way(), "draining; a second signal ends at once");
     let _ = stop.send(true);
+    let ended = async {
+        let drained = serving.await;
+        write_last_lines(&shared).await;
+        drained
+    };
     tokio::select! {
-        drained = serving => Ok(match drained {
+        drained = ended => Ok(match drained {
             Ok(gateway::Drained::Fully) => {
-                write_last_lines(&shared).await;
                 info!("drained");
                 ExitCode::SUCCESS
             }

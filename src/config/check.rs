@@ -83,13 +83,27 @@ fn route_heading(route: &Route) -> String {
         Strictness::Lenient => "; translation: lenient",
     };
     format!(
-        "route \"{}\": policy {}, deadline {}, {} attempts; a broken stream {rescue}; \
+        "route \"{}\": policy {}{}, deadline {}, {} attempts; a broken stream {rescue}; \
          held back: {hold}{translation}\n",
         route.name,
         route.policy,
+        watched(route),
         show_time(rules.deadline),
         rules.attempts,
     )
+}
+
+/// Who else is asked.
+fn watched(route: &Route) -> String {
+    let mut text = String::new();
+    if let Some(shadow) = &route.shadow {
+        // Writing to a string cannot fail.
+        let _ = write!(text, ", shadow {shadow}");
+    }
+    if let Some(canary) = &route.canary {
+        let _ = write!(text, ", canary {} ({} %)", canary.policy, canary.share * 100.0);
+    }
+    text
 }
 
 fn target_line(target: &Target) -> String {
@@ -164,7 +178,8 @@ mod tests {
         let text = "[providers.a]\ndialect = \"openai\"\nbase_url = \"http://127.0.0.1:1\"\n\
                     quirks = [\"no-strict\", \"max-tokens\"]\n\
                     [routes.one]\ntargets = [{ provider = \"a\", model = \"m\" }]\n\
-                    [routes.two]\ntranslation = \"strict\"\n\
+                    [routes.two]\ntranslation = \"strict\"\nshadow = \"s\"\n\
+                    canary = { policy = \"c\" }\n\
                     targets = [{ provider = \"a\", model = \"n\", max_concurrency = 3, \
                     system = \"Be brief.\", parameters = { remove = [\"seed\"] } }]\n";
         let config = crate::config::parse(text, Path::new("backstay.toml"), &|_| None).unwrap();
@@ -183,6 +198,8 @@ mod tests {
                       at most 3 calls at a time, its own system prompt, 1 parameter changed\n";
         assert!(report.contains(target), "{report}");
         assert!(report.contains("; translation: strict\n"), "{report}");
+        let watched = "policy default, shadow s, canary c (5 %), deadline";
+        assert!(report.contains(watched), "{report}");
         assert!(report.starts_with("backstay.toml is good: listens on 127.0.0.1:8080"), "{report}");
     }
 }

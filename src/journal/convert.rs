@@ -15,6 +15,8 @@ use crate::failover::{self, Features, TargetFacts};
 
 /// The longest code of a provider that is believed to be one.
 const LONGEST_CODE: usize = 64;
+/// A header with one of these in its name is not recorded.
+const SECRET_WORDS: [&str; 6] = ["auth", "cookie", "credential", "key", "secret", "token"];
 /// Of a fault's reason, in characters.
 const LONGEST_REASON: usize = 200;
 
@@ -31,7 +33,7 @@ pub fn line(record: &Record) -> Line {
             input_tokens: call.input_tokens,
             max_output_tokens: call.max_output_tokens,
             tenant: call.tenant.clone(),
-            labels: call.labels.clone(),
+            labels: call.labels.iter().filter(|(name, _)| !is_secret(name)).cloned().collect(),
             seed: call.seed,
             own_policy: call.own_policy,
         },
@@ -53,6 +55,13 @@ pub fn line(record: &Record) -> Line {
             duration_ms: ms(end.at.since(*begun)),
         },
     }
+}
+
+/// Whether a header is likely to carry a credential, whatever the operator lets
+/// policies see.
+fn is_secret(header: &str) -> bool {
+    let header = header.to_ascii_lowercase();
+    SECRET_WORDS.iter().any(|word| header.contains(word))
 }
 
 fn ms(length: Duration) -> u64 {
@@ -221,6 +230,19 @@ fn fault((decider, reason): &(failover::Decider, String)) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn headers_with_credentials_are_told_from_others() {
+        for (header, expected) in [
+            ("Authorization", true),
+            ("x-api-key", true),
+            ("cookie", true),
+            ("x-team", false),
+            ("x-session", false),
+        ] {
+            assert_eq!(is_secret(header), expected, "{header}");
+        }
+    }
 
     #[test]
     fn codes_are_told_from_words_and_keys() {

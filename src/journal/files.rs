@@ -11,6 +11,8 @@ use crate::policy::CONTRACT;
 
 const PREFIX: &str = "backstay-";
 const SUFFIX: &str = ".jsonl";
+/// No head has more bytes.
+const LONGEST_HEAD: u64 = 1_024;
 /// Files of one millisecond; nobody rotates faster.
 const MOST_NAMES: u32 = 1_000;
 
@@ -55,6 +57,11 @@ impl Files {
             self.current = None;
         }
         written
+    }
+
+    /// Whether a line of so many bytes has a place in any file.
+    pub const fn has_place_for(&self, bytes: usize) -> bool {
+        bytes as u64 + LONGEST_HEAD <= self.max_file
     }
 
     pub fn path(&self) -> Option<&Path> {

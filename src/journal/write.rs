@@ -67,7 +67,7 @@ pub struct Status {
     pub written: u64,
     /// Calls that found the queue full.
     pub dropped: u64,
-    /// Calls that the disk did not take.
+    /// Calls that the disk did not take, or that are larger than a file.
     pub lost: u64,
     /// What the disk says, while it does not take anything.
     pub error: Option<String>,
@@ -164,12 +164,19 @@ impl Writer {
             return;
         }
         let unix_ms = u64::try_from(self.clock.unix().as_millis()).unwrap_or(u64::MAX);
-        let written = serde_json::to_vec(&convert::line(record))
-            .map_err(std::io::Error::from)
-            .and_then(|mut line| {
-                line.push(b'\n');
-                self.files.append(&line, unix_ms)
-            });
+        let line = serde_json::to_vec(&convert::line(record)).map(|mut line| {
+            line.push(b'\n');
+            line
+        });
+        let written = match line {
+            // That is not the disk's fault, and the next call may well fit.
+            Ok(line) if !self.files.has_place_for(line.len()) => {
+                self.counts.lost.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            Ok(line) => self.files.append(&line, unix_ms),
+            Err(error) => Err(error.into()),
+        };
         match written {
             Ok(()) => self.wrote(),
             Err(error) => self.failed(&error, now),

@@ -80,8 +80,8 @@ impl Driver {
         if let Some(part) = &self.part {
             part.close(&trace);
         }
-        let policy = self.policy.unwrap_or_else(|| self.shared.library.builtin());
-        self.witness.close(&trace, &self.route.settings, &policy);
+        let policy = || self.policy.unwrap_or_else(|| self.shared.library.builtin());
+        self.witness.close(&trace, &self.route.settings, policy);
         self.shared.traces.add(trace);
     }
 }

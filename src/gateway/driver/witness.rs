@@ -111,9 +111,11 @@ impl Witness {
         }
     }
 
-    /// The call is over: hands what was seen to the journal.
-    pub fn close(self, trace: &Trace, settings: &Arc<str>, policy: &Policy) {
+    /// The call is over: hands what was seen to the journal. `policy` is who was
+    /// asked first.
+    pub fn close(self, trace: &Trace, settings: &Arc<str>, policy: impl FnOnce() -> Arc<Policy>) {
         let Some(journal) = self.journal else { return };
+        let policy = policy();
         journal.record(Record {
             call: Arc::clone(&trace.call),
             route: Arc::clone(&trace.route),
