@@ -24,14 +24,14 @@ fn go_to(candidate: u32) -> Opinion {
 }
 
 /// What the guest is told to do, who decides then, and the fault named, if any.
-fn check(fixture: &Fixture, deed: &str, decider: Decider, fault: Option<&str>) {
+fn check(fixture: &Fixture, deed: &str, by: Decider, fault: Option<&str>) {
     // The built-in would not go to the first; the guest does.
     let mut candidates = candidates(2);
     candidates[0].barred = Some(Bar::CoolingDown);
     let settings = material(&format!(r#"{{"do": "{deed}"}}"#));
     let decided = panel(fixture).decide(&select(candidates), &settings, LONGEST_COOLDOWN);
-    let expected = go_to(u32::from(decider == Decider::BuiltIn));
-    assert_eq!((decided.decider, decided.opinion), (decider, expected), "{deed}");
+    let expected = go_to(u32::from(by == Decider::BuiltIn));
+    assert_eq!((decided.decider, decided.opinion), (by, expected), "{deed}");
     match (fault, &decided.faults[..]) {
         (None, []) => {}
         (Some(fault), [(Decider::Policy, reason)]) if reason.contains(fault) => {}
