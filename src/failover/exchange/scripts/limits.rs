@@ -152,13 +152,6 @@ fn a_whole_answer_has_a_limit_of_its_own() {
         65s b2 done  -> deliver b2, finish",
     );
     check(
-        "a b c | whole",
-        "0ms a succeeds 20 in 5s
-        0ms begin    -> start a1
-        1s a1 500    -> start b2
-        53500ms      -> abort b2, start c3",
-    );
-    check(
         "a | whole",
         "0ms begin    -> start a1
         60s          -> exempt a1
