@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use super::engine::compiling_engine;
+use super::engine::{Metering, PolicyEngine, compiling_engine};
 use super::handle::Digest;
 use super::program::reason_of;
 use super::sandbox::clean;
@@ -75,10 +75,11 @@ impl Workshop {
 
     pub fn compile(
         &self,
-        engine: &Engine,
+        engine: &PolicyEngine,
         bytes: &[u8],
         digest: Digest,
     ) -> Result<Component, CompileFault> {
+        let (engine, metering) = (engine.wasmtime(), engine.metering());
         match &self.compiler {
             Compiler::InProcess => in_process(engine, bytes),
             Compiler::Child(binary) => {
@@ -87,7 +88,7 @@ impl Workshop {
                 if let Some(component) = cached.and_then(|code| load(engine, &code).ok()) {
                     return Ok(component);
                 }
-                let code = by_child(binary, self.memory, bytes)?;
+                let code = by_child(binary, Settings { memory: self.memory, metering }, bytes)?;
                 if let (Some(directory), Some(file)) = (&self.cache, &file)
                     && let Err(error) = write_cached(directory, file, &code)
                 {
@@ -171,9 +172,33 @@ impl SplitOffChecked for Vec<u8> {
     }
 }
 
-/// Runs the compiler as a child: the memory limit and the component go in, the
-/// code or an error message come out.
-fn by_child(binary: &Path, memory: usize, bytes: &[u8]) -> Result<Vec<u8>, CompileFault> {
+/// What code is compiled for; it leads what the child reads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Settings {
+    memory: usize,
+    metering: Metering,
+}
+
+const SETTINGS_BYTES: usize = 9;
+
+impl Settings {
+    fn to_bytes(self) -> [u8; SETTINGS_BYTES] {
+        let mut bytes = [0; SETTINGS_BYTES];
+        bytes[..8].copy_from_slice(&(self.memory as u64).to_le_bytes());
+        bytes[8] = u8::from(self.metering == Metering::On);
+        bytes
+    }
+
+    fn from_bytes([memory @ .., metered]: [u8; SETTINGS_BYTES]) -> Option<Self> {
+        let memory = usize::try_from(u64::from_le_bytes(memory)).ok()?;
+        let metering = if metered == 0 { Metering::Off } else { Metering::On };
+        Some(Self { memory, metering })
+    }
+}
+
+/// Runs the compiler as a child: the settings and the component go in, the code
+/// or an error message come out.
+fn by_child(binary: &Path, settings: Settings, bytes: &[u8]) -> Result<Vec<u8>, CompileFault> {
     let broken = |what: &str, error: io::Error| CompileFault::Compiler(format!("{what}: {error}"));
     let mut child = Command::new(binary)
         .arg(CHILD_VERB)
@@ -183,7 +208,7 @@ fn by_child(binary: &Path, memory: usize, bytes: &[u8]) -> Result<Vec<u8>, Compi
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| broken("cannot start", error))?;
-    let exchanged = exchange(&mut child, memory, bytes);
+    let exchanged = exchange(&mut child, settings, bytes);
     // Also when it has ended: then there is nothing to kill.
     let _ = child.kill();
     let status = child.wait().map_err(|error| broken("cannot wait", error))?;
@@ -201,11 +226,11 @@ fn by_child(binary: &Path, memory: usize, bytes: &[u8]) -> Result<Vec<u8>, Compi
 
 /// Feeds and reads the child on threads of their own, so that no full pipe can
 /// hold anything up. `None` if it takes too long.
-fn exchange(child: &mut Child, memory: usize, bytes: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+fn exchange(child: &mut Child, settings: Settings, bytes: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let mut stdin = child.stdin.take()?;
     let stdout = child.stdout.take()?.take(ARTEFACT_BYTES_MAX);
     let stderr = child.stderr.take()?.take(MESSAGE_BYTES_MAX);
-    let mut input = (memory as u64).to_le_bytes().to_vec();
+    let mut input = settings.to_bytes().to_vec();
     input.extend_from_slice(bytes);
     // A child that ends early closes the pipe; what it says of that is read below.
     std::thread::spawn(move || stdin.write_all(&input));
@@ -254,15 +279,15 @@ fn compile_stdin() -> Result<(), CompileFault> {
     limit(rlimit::Resource::AS, CHILD_MEMORY_MAX).map_err(failed)?;
     limit(rlimit::Resource::CPU, CHILD_SECONDS_MAX).map_err(failed)?;
     limit(rlimit::Resource::CORE, 0).map_err(failed)?;
-    let mut memory = [0; 8];
+    let mut settings = [0; SETTINGS_BYTES];
     let mut bytes = Vec::new();
     let mut stdin = io::stdin().lock();
-    stdin.read_exact(&mut memory).map_err(failed)?;
+    stdin.read_exact(&mut settings).map_err(failed)?;
     stdin.read_to_end(&mut bytes).map_err(failed)?;
-    let memory = usize::try_from(u64::from_le_bytes(memory))
-        .map_err(|error| CompileFault::Compiler(error.to_string()))?;
-    let engine =
-        compiling_engine(memory).map_err(|error| CompileFault::Compiler(reason_of(&error)))?;
+    let settings = Settings::from_bytes(settings)
+        .ok_or_else(|| CompileFault::Compiler("a memory limit beyond this machine".into()))?;
+    let engine = compiling_engine(settings.memory, settings.metering)
+        .map_err(|error| CompileFault::Compiler(reason_of(&error)))?;
     let code = engine
         .precompile_component(&bytes)
         .map_err(|error| CompileFault::Invalid(reason_of(&error)))?;

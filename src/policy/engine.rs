@@ -43,11 +43,19 @@ impl Allocation {
     }
 }
 
+/// Whether code counts the fuel it burns.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Metering {
+    Off,
+    On,
+}
+
 /// The engine, its limits, and what is in use of it.
 #[derive(Debug)]
 pub struct PolicyEngine {
     engine: Engine,
     allocation: Allocation,
+    metering: Metering,
     limits: Limits,
     usage: Arc<Usage>,
     ticker: Ticker,
@@ -55,9 +63,26 @@ pub struct PolicyEngine {
 
 impl PolicyEngine {
     pub fn new(limits: Limits, allocation: Allocation) -> wasmtime::Result<Self> {
-        let engine = Engine::new(&config(&limits, allocation))?;
+        Self::with(limits, allocation, Metering::Off)
+    }
+
+    /// Counts the fuel of every call, and is slower for it: for measuring only.
+    pub fn metered(limits: Limits) -> wasmtime::Result<Self> {
+        Self::with(limits, Allocation::OnDemand, Metering::On)
+    }
+
+    fn with(limits: Limits, allocation: Allocation, metering: Metering) -> wasmtime::Result<Self> {
+        let engine = Engine::new(&config(&limits, allocation, metering))?;
         let ticker = Ticker::start(engine.clone());
-        Ok(Self { engine, allocation, limits, usage: Arc::default(), ticker })
+        Ok(Self { engine, allocation, metering, limits, usage: Arc::default(), ticker })
+    }
+
+    pub fn is_metered(&self) -> bool {
+        self.metering == Metering::On
+    }
+
+    pub const fn metering(&self) -> Metering {
+        self.metering
     }
 
     pub fn wasmtime(&self) -> &Engine {
@@ -85,14 +110,14 @@ impl PolicyEngine {
 
 /// An engine that only compiles, for what an engine with `memory` as its limit
 /// is to run.
-pub fn compiling_engine(memory: usize) -> wasmtime::Result<Engine> {
+pub fn compiling_engine(memory: usize, metering: Metering) -> wasmtime::Result<Engine> {
     let limits = Limits { memory, ..Limits::default() };
-    Engine::new(&config(&limits, Allocation::OnDemand))
+    Engine::new(&config(&limits, Allocation::OnDemand, metering))
 }
 
 /// Everything that shapes compiled code is the same for both allocations, so
 /// that an artefact serves either.
-fn config(limits: &Limits, allocation: Allocation) -> Config {
+fn config(limits: &Limits, allocation: Allocation, metering: Metering) -> Config {
     let reservation = (limits.memory as u64).next_multiple_of(WASM_PAGE);
     let mut config = Config::new();
     config
@@ -100,6 +125,7 @@ fn config(limits: &Limits, allocation: Allocation) -> Config {
         .concurrency_support(false)
         .cranelift_opt_level(OptLevel::Speed)
         .epoch_interruption(true)
+        .consume_fuel(metering == Metering::On)
         .max_wasm_stack(limits.stack)
         .memory_reservation(reservation)
         .memory_reservation_for_growth(0)

@@ -89,6 +89,11 @@ impl Limiter {
         }
     }
 
+    /// Bytes of linear memory held.
+    pub const fn memory(&self) -> usize {
+        self.memory
+    }
+
     pub fn refused(&self) -> Option<&'static str> {
         self.refused
     }

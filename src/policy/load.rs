@@ -72,15 +72,17 @@ impl Loader {
         let digest = Digest::of(bytes);
         let before = (self.clock)();
         check_shape(bytes)?;
-        let engine = self.engine.wasmtime();
         let (component, instances) = match origin {
-            Origin::BuiltIn => (in_process(engine, bytes)?, Instances::Reused),
-            Origin::File(_) => (self.workshop.compile(engine, bytes, digest)?, Instances::Fresh),
+            Origin::BuiltIn => (in_process(self.engine.wasmtime(), bytes)?, Instances::Reused),
+            Origin::File(_) => {
+                (self.workshop.compile(&self.engine, bytes, digest)?, Instances::Fresh)
+            }
         };
         let compile_time = (self.clock)().since(before);
         let name: Arc<str> = name.into();
         let owner = Owner { name: Arc::clone(&name), notes, clock: Arc::clone(&self.clock) };
         let program = Program::link(&self.engine, &component, owner, instances)?;
+        trial::check_types(&program)?;
         let quick = trial::run(&program, &self.clock)? || origin == Origin::BuiltIn;
         let loaded_at = (self.clock)();
         let facts = Facts { name, origin, digest, compile_time, loaded_at, quick };

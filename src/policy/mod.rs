@@ -6,6 +6,7 @@
 
 mod bindings;
 pub mod compile;
+mod contract;
 mod convert;
 mod engine;
 mod faults;

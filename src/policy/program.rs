@@ -3,11 +3,14 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use semver::Version;
 use wasmtime::Store;
 use wasmtime::component::{Component, Linker, Resource};
 
 use super::bindings::{Instance, InstanceMaker, OutputHandle, RequestHandle, exchange, host};
+use super::contract::{self, ContractFault};
 use super::convert::{self, Excess};
 use super::engine::PolicyEngine;
 use super::notes::Notes;
@@ -19,6 +22,8 @@ use crate::failover::consult::{Opinion, Question, Verb};
 /// Calls an instance of the built-in serves before it is replaced.
 const REUSES_MAX: u32 = 1_000;
 const REASON_BYTES_MAX: usize = 512;
+/// More than a call can use in any time.
+const FUEL: u64 = u64::MAX / 2;
 
 /// Whether instances outlive a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,16 +42,52 @@ pub enum LinkFault {
          backstay:policy and WASI 0.2 without wasi:http"
     )]
     Import(String),
-    #[error("it does not export `{export}` as the contract has it: {0}", export = bindings::EXPORT)]
-    Export(String),
     #[error("its imports do not fit what the gateway provides: {0}")]
     Mismatch(String),
+    #[error(transparent)]
+    Contract(#[from] ContractFault),
+    /// Of a compatible version, but of other types.
+    #[error(
+        "it is built for contract {theirs}, and what it {what} is not what this gateway's \
+         {ours} says: {reason}: rebuild it with wit/failover-policy.wit of this gateway, or run a \
+         gateway that speaks what it was built with"
+    )]
+    Types { what: &'static str, theirs: Version, ours: Version, reason: String },
+}
+
+impl LinkFault {
+    fn types(what: &'static str, theirs: &Version, error: &wasmtime::Error) -> Self {
+        let (theirs, ours) = (theirs.clone(), contract::ours());
+        Self::Types { what, theirs, ours, reason: chain(error) }
+    }
+}
+
+/// What a component says of itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Interfaces {
+    /// The version of the contract it is built for.
+    pub contract: Version,
+    /// What it imports, ours and WASI's, in its order.
+    pub imports: Vec<String>,
+}
+
+/// One call of a fresh instance: what came of it and what it used.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Measured {
+    pub opinion: Opinion,
+    /// From asking to the instance's end.
+    pub time: Duration,
+    /// Bytes over all linear memories; they never shrink.
+    pub memory: usize,
+    /// About one for each instruction; only a metered engine counts.
+    pub fuel: Option<u64>,
 }
 
 pub struct Program {
     engine: Arc<PolicyEngine>,
     maker: InstanceMaker<Sandbox>,
     owner: Owner,
+    interfaces: Interfaces,
     imports_wasi: bool,
     kept: Vec<Mutex<Option<Kept>>>,
 }
@@ -70,8 +111,14 @@ impl Program {
         owner: Owner,
         instances: Instances,
     ) -> Result<Self, LinkFault> {
-        let imports_wasi = check_imports(engine, component)?;
-        let mismatch = |error: wasmtime::Error| LinkFault::Mismatch(chain(&error));
+        let (imports, imported) = imports(engine, component)?;
+        let imports_wasi = imports.iter().any(|name| is_wasi(name));
+        let mismatch = |error: wasmtime::Error| match &imported {
+            Some(theirs) if chain(&error).contains(bindings::PACKAGE) => {
+                LinkFault::types("imports", theirs, &error)
+            }
+            Some(_) | None => LinkFault::Mismatch(chain(&error)),
+        };
         let mut linker = Linker::new(engine.wasmtime());
         exchange::add_to_linker::<Sandbox, Whole>(&mut linker, |sandbox| sandbox)
             .and_then(|()| host::add_to_linker::<Sandbox, Whole>(&mut linker, |sandbox| sandbox))
@@ -80,13 +127,36 @@ impl Program {
             wasi::add_to_linker(&mut linker).map_err(mismatch)?;
         }
         let pre = linker.instantiate_pre(component).map_err(mismatch)?;
-        let maker = InstanceMaker::new(pre).map_err(|error| LinkFault::Export(chain(&error)))?;
+        let described = component.component_type();
+        let exports = described.exports(engine.wasmtime()).map(|(name, _)| name);
+        let contract = contract::exported(exports, &contract::ours())?;
+        let maker = InstanceMaker::new(pre)
+            .map_err(|error| LinkFault::types("exports", &contract, &error))?;
+        let interfaces = Interfaces { contract, imports };
         let slots = match instances {
             Instances::Fresh => 0,
             Instances::Reused => std::thread::available_parallelism().map_or(1, usize::from),
         };
         let kept = std::iter::repeat_with(|| Mutex::new(None)).take(slots).collect();
-        Ok(Self { engine: Arc::clone(engine), maker, owner, imports_wasi, kept })
+        Ok(Self { engine: Arc::clone(engine), maker, owner, interfaces, imports_wasi, kept })
+    }
+
+    pub const fn interfaces(&self) -> &Interfaces {
+        &self.interfaces
+    }
+
+    /// Whether its functions have the types of the contract: of an instance only
+    /// can that be seen. One that cannot be made says so when it is asked.
+    pub fn check_types(&self, question: &Question, material: &Material) -> Result<(), LinkFault> {
+        let _ticking = self.engine.call_begins();
+        let mut store = self.store();
+        self.begin(&mut store, question, material);
+        let Ok(instance) = self.maker.instance_pre().instantiate(&mut store) else {
+            return Ok(());
+        };
+        let fits = Instance::new(&mut store, &instance);
+        fits.map(drop)
+            .map_err(|error| LinkFault::types("exports", &self.interfaces.contract, &error))
     }
 
     /// The same code for another owner, with instances of its own.
@@ -120,11 +190,34 @@ impl Program {
 
     fn ask_fresh(&self, question: &Question, material: &Material) -> Result<Opinion, String> {
         let _ticking = self.engine.call_begins();
-        let mut store = self.store();
-        self.begin(&mut store, question, material);
+        self.ask_in(&mut self.store(), question, material)
+    }
+
+    fn ask_in(
+        &self,
+        store: &mut Store<Sandbox>,
+        question: &Question,
+        material: &Material,
+    ) -> Result<Opinion, String> {
+        self.begin(store, question, material);
         let instance =
-            self.maker.instantiate(&mut store).map_err(|error| describe(&store, &error))?;
-        call(&mut store, &instance, question, material)
+            self.maker.instantiate(&mut *store).map_err(|error| describe(store, &error))?;
+        call(store, &instance, question, material)
+    }
+
+    /// Asks a fresh instance, and says what the call used.
+    pub fn measure(&self, question: &Question, material: &Material) -> Measured {
+        let before = (self.owner.clock)();
+        let ticking = self.engine.call_begins();
+        let mut store = self.store();
+        let asked = self.ask_in(&mut store, question, material);
+        let memory = store.data().limiter.memory();
+        let fuel = store.get_fuel().ok().map(|left| FUEL.saturating_sub(left));
+        drop(store);
+        drop(ticking);
+        let time = (self.owner.clock)().since(before);
+        let opinion = asked.unwrap_or_else(|reason| Opinion::Fault { reason });
+        Measured { opinion, time, memory, fuel }
     }
 
     /// A kept instance goes back only after a call without a fault.
@@ -178,6 +271,9 @@ impl Program {
         store.set_hostcall_fuel(limits.hostcall_fuel);
         store.set_max_component_handles(limits.handles);
         store.epoch_deadline_callback(|mut store| Ok(store.data_mut().overdue()));
+        if self.engine.is_metered() {
+            store.set_fuel(FUEL).expect("a metered engine has fuel");
+        }
         store
     }
 
@@ -200,18 +296,24 @@ impl wasmtime::component::HasData for Whole {
     type Data<'a> = &'a mut Sandbox;
 }
 
-/// Names an import that nobody provides before the linker would, and says
-/// whether there is any of WASI.
-fn check_imports(engine: &PolicyEngine, component: &Component) -> Result<bool, LinkFault> {
-    let mut imports_wasi = false;
-    for (name, _) in component.component_type().imports(engine.wasmtime()) {
-        if wasi::PACKAGES.iter().any(|package| name.starts_with(package)) {
-            imports_wasi = true;
-        } else if !name.starts_with(bindings::PACKAGE) {
-            return Err(LinkFault::Import(clean(name, REASON_BYTES_MAX)));
-        }
+/// All imports, and the version of the contract among them. Names one that
+/// nobody provides, or of a contract not spoken here, before the linker would.
+fn imports(
+    engine: &PolicyEngine,
+    component: &Component,
+) -> Result<(Vec<String>, Option<Version>), LinkFault> {
+    let described = component.component_type();
+    let names = || described.imports(engine.wasmtime()).map(|(name, _)| name);
+    let foreign = names().find(|name| !is_wasi(name) && !name.starts_with(bindings::PACKAGE));
+    if let Some(name) = foreign {
+        return Err(LinkFault::Import(clean(name, REASON_BYTES_MAX)));
     }
-    Ok(imports_wasi)
+    let imported = contract::imported(names(), &contract::ours())?;
+    Ok((names().map(|name| clean(name, REASON_BYTES_MAX)).collect(), imported))
+}
+
+fn is_wasi(name: &str) -> bool {
+    wasi::PACKAGES.iter().any(|package| name.starts_with(package))
 }
 
 fn call(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::program::Program;
+use super::program::{LinkFault, Program};
 use super::{Clock, Finish, Material, OutputView, RequestView, ToolCall};
 use crate::failover::attempt::{AttemptView, Failure, Phase};
 use crate::failover::call::{
@@ -23,6 +23,11 @@ const ROUNDS: usize = 3;
 pub struct TrialFault {
     pub verb: &'static str,
     pub reason: String,
+}
+
+/// Whether it can be asked at all.
+pub fn check_types(program: &Program) -> Result<(), LinkFault> {
+    program.check_types(&question(Verb::SelectProvider), &material())
 }
 
 /// Asks one question of each verb. Returns whether the policy is quick.
@@ -47,13 +52,14 @@ pub fn run(program: &Program, clock: &Clock) -> Result<bool, TrialFault> {
     Ok(best <= QUICK_MAX)
 }
 
-const VERBS: [Verb; 3] = [
+/// One of each.
+pub const VERBS: [Verb; 3] = [
     Verb::SelectProvider,
     Verb::ClassifyError { attempt: AttemptId(0) },
     Verb::ValidateOutput { attempt: AttemptId(0), candidate: CandidateId(0), complete: true },
 ];
 
-fn question(verb: Verb) -> Question {
+pub fn question(verb: Verb) -> Question {
     let attempts = match verb {
         Verb::SelectProvider | Verb::ValidateOutput { .. } => Vec::new(),
         Verb::ClassifyError { .. } => vec![failed_attempt()],
@@ -103,7 +109,7 @@ fn failed_attempt() -> AttemptView {
     }
 }
 
-fn material() -> Material {
+pub fn material() -> Material {
     let call = Call {
         id: "trial".to_owned(),
         model: "model".to_owned(),
