@@ -17,7 +17,8 @@ use crate::failover::{
     AttemptId, Call, CandidateId, Decider, Failure, FailureClass, Features, Operation, Opinion,
     Phase, Question, Verb, fallback, refusal,
 };
-use crate::policy::{Library, Material, Panel, RequestView};
+use crate::gateway::pins;
+use crate::policy::{Library, Material, Panel, PolicyStatus, RequestView};
 
 #[derive(Debug, clap::Args)]
 pub struct Check {
@@ -33,7 +34,8 @@ pub fn run(check: &Check) -> ExitCode {
             return ExitCode::from(MISUSED);
         }
     };
-    let library = match Library::open(super::serve::library_config(&config, Clock::start())) {
+    let library = super::serve::library_config(&config, Clock::start());
+    let library = match Library::open_pinned(library, pins(&config)) {
         Ok(library) => library,
         Err(problem) => {
             complain(&problem);
@@ -41,17 +43,27 @@ pub fn run(check: &Check) -> ExitCode {
         }
     };
     say(&report(&config, &|route, class| fate(&library, route, class)));
-    match missing_policies(&config, &library) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(problems) => {
-            complain(&problems);
-            ExitCode::from(MISUSED)
-        }
+    let problems = [missing_policies(&config, &library), refused_pins(&library)].concat();
+    if problems.is_empty() {
+        return ExitCode::SUCCESS;
     }
+    complain(&problems.join("\n"));
+    ExitCode::from(MISUSED)
+}
+
+/// What lies under a pinned name and is something else.
+fn refused_pins(library: &Library) -> Vec<String> {
+    let status = library.status().into_iter();
+    let pinned = status.filter(|policy| policy.pin.is_some() && policy.digest != policy.pin);
+    let line = |policy: PolicyStatus| match policy.last_refusal {
+        Some(refusal) => format!("[policies.pin] {}: {}", policy.name, refusal.reason),
+        None => format!("[policies.pin] {}: there is no file of that name", policy.name),
+    };
+    pinned.map(line).collect()
 }
 
 /// A route whose policy is not there would be decided by the built-in.
-fn missing_policies(config: &Config, library: &Library) -> Result<(), String> {
+fn missing_policies(config: &Config, library: &Library) -> Vec<String> {
     let directory = config.policies.directory.display();
     let named = config
         .routes
@@ -60,7 +72,7 @@ fn missing_policies(config: &Config, library: &Library) -> Result<(), String> {
     let missing = named.filter(|(_, _, policy)| {
         *policy != "default" && library.current().policy(policy).is_none()
     });
-    let lines: Vec<_> = missing
+    missing
         .map(|(route, setting, policy)| {
             let refusals = library.status();
             let reason = refusals.iter().find(|status| status.name == policy);
@@ -71,8 +83,7 @@ fn missing_policies(config: &Config, library: &Library) -> Result<(), String> {
             );
             format!("route {:?}: {setting} {policy:?} is not usable: {why}", route.name)
         })
-        .collect();
-    if lines.is_empty() { Ok(()) } else { Err(lines.join("\n")) }
+        .collect()
 }
 
 /// What the route's policy makes of a first failure of this class.

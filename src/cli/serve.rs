@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 
 use super::{ConfigFile, MISUSED, complain, environment, ollama, say};
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::{self, Config, PolicyLimits};
 use crate::gateway::{self, Shared};
 use crate::policy::{Compiler, Library, LibraryConfig, Limits};
 use crate::{admin, tls};
@@ -148,7 +148,8 @@ pub async fn told_to_stop() -> Result<(), String> {
 pub fn start(config: Config) -> Result<Arc<Shared>, String> {
     tls::install_provider();
     let clock = Clock::start();
-    let library = Library::open(library_config(&config, clock)).map_err(|e| e.to_string())?;
+    let library = Library::open_pinned(library_config(&config, clock), gateway::pins(&config))
+        .map_err(|e| e.to_string())?;
     warn_of_missing(&config, &library);
     Shared::start(config, library, clock, seed()).map_err(|e| e.to_string())
 }
@@ -178,22 +179,26 @@ fn seed() -> u64 {
 
 pub fn library_config(config: &Config, clock: Clock) -> LibraryConfig {
     let policies = &config.policies;
-    let limits = &policies.limits;
     LibraryConfig {
         directory: Some(policies.directory.clone()),
         cache: policies.cache.clone(),
-        limits: Limits {
-            time: limits.time,
-            memory: limits.memory,
-            stack: limits.stack,
-            instances: limits.instances as usize,
-            tables: limits.tables as usize,
-            hostcall_fuel: limits.allocation,
-            log_lines: limits.log_lines,
-            ..Limits::default()
-        },
+        limits: limits(&policies.limits),
         compiler: std::env::current_exe().map_or(Compiler::InProcess, Compiler::Child),
         clock: Arc::new(move || clock.now()),
+    }
+}
+
+/// What one call of a policy may use, as the host takes it.
+pub fn limits(limits: &PolicyLimits) -> Limits {
+    Limits {
+        time: limits.time,
+        memory: limits.memory,
+        stack: limits.stack,
+        instances: limits.instances as usize,
+        tables: limits.tables as usize,
+        hostcall_fuel: limits.allocation,
+        log_lines: limits.log_lines,
+        ..Limits::default()
     }
 }
 

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use toml::de::DeTable;
 
 use super::address::{address_in_use_by_both, is_loopback};
-use super::model::{Admin, Client, Config, Server};
+use super::model::{Admin, Client, Config, Policies, Server};
 use super::problem::{MAX_PROBLEMS, Problem, Problems, Severity};
 use super::reader::{Environment, Reader, Table};
 use super::secrets::read_at_most;
@@ -24,8 +24,34 @@ pub fn load(path: &Path, env: Environment<'_>) -> Result<Config, Problems> {
     parse(&read_text(path)?, path, env)
 }
 
+/// Only `[policies]` of the file, for who needs neither providers nor their keys.
+pub fn load_policies(path: &Path, env: Environment<'_>) -> Result<Policies, Problems> {
+    let policies = |root: &Table<'_>| sections::policies(&root.section("policies"));
+    walk(&read_text(path)?, path, env, &mut |root| part(root, policies))
+}
+
+/// Only `[admin]` of the file.
+pub fn load_admin(path: &Path, env: Environment<'_>) -> Result<Option<Admin>, Problems> {
+    let admin = |root: &Table<'_>| sections::admin(&root.section("admin"));
+    walk(&read_text(path)?, path, env, &mut |root| part(root, admin))
+}
+
+fn part<T>(root: &Table<'_>, read: impl Fn(&Table<'_>) -> T) -> Result<T, Problems> {
+    let part = read(root);
+    root.reader.verdict().map(|_warnings| part)
+}
+
 /// Resolves a configuration's text as if it stood at `path`.
 pub fn parse(text: &str, path: &Path, env: Environment<'_>) -> Result<Config, Problems> {
+    walk(text, path, env, &mut |root| resolve(root, path))
+}
+
+fn walk<T>(
+    text: &str,
+    path: &Path,
+    env: Environment<'_>,
+    resolve: &mut dyn FnMut(&Table<'_>) -> Result<T, Problems>,
+) -> Result<T, Problems> {
     let mut source = Source::new(text, path);
     let (root, faults) = DeTable::parse_recoverable(text);
     if !faults.is_empty() {
@@ -35,7 +61,7 @@ pub fn parse(text: &str, path: &Path, env: Environment<'_>) -> Result<Config, Pr
     let root = root.into_inner();
     source.hide_secrets(&root);
     let reader = Reader::new(&source, path, env);
-    resolve(&Table::root(&reader, &root), path)
+    resolve(&Table::root(&reader, &root))
 }
 
 fn resolve(root: &Table<'_>, path: &Path) -> Result<Config, Problems> {

@@ -35,7 +35,7 @@ pub mod zero;
 
 use std::ffi::OsString;
 
-pub use load::{load, parse};
+pub use load::{load, load_admin, load_policies, parse};
 pub use model::{
     Admin, Canary, Client, Config, Journal, Policies, PolicyLimits, Provider, Route, Server, Target,
 };

@@ -87,6 +87,8 @@ pub struct Policies {
     pub limits: PolicyLimits,
     /// Where compiled policies are kept; `None` leaves the choice to the host.
     pub cache: Option<PathBuf>,
+    /// By name, the SHA-256 of the only file that may decide under it.
+    pub pins: BTreeMap<String, [u8; 32]>,
 }
 
 /// What one call of a policy may use.

@@ -1,6 +1,7 @@
 //! `[server]`, `[admin]`, `[policies]`, `[journal]`, `[clients.NAME]`: each table's keys,
 //! defaults and bounds.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::address::{header_names, listen, listen_or_off};
@@ -8,7 +9,8 @@ use super::model::{Admin, Client, Journal, Policies, PolicyLimits, Server};
 use super::reader::{Found, Table};
 use super::secrets::secret;
 use super::values::{
-    any_name, count, duration, duration_or_zero, duration_within, path, show_size, show_time, size,
+    any_name, count, duration, duration_or_zero, duration_within, path, plain_name, quoted, sha256,
+    show_size, show_time, size,
 };
 
 const KIB: u64 = 1024;
@@ -47,6 +49,7 @@ pub(super) fn policies(table: &Table<'_>) -> Policies {
         directory: at(&table.or("directory", "policies".to_owned(), path)),
         limits: policy_limits(table),
         cache: table.get("cache", path).map(|found| at(&found.value)),
+        pins: pins(table),
     };
     table.finish();
     policies
@@ -71,6 +74,25 @@ pub(super) fn journal(root: &Table<'_>) -> Option<Journal> {
     }
     let directory = table.reader.directory.join(directory?.value);
     Some(Journal { directory, max_file, max_total })
+}
+
+/// `[policies.pin]`: `NAME = "sha256:…"`.
+fn pins(policies: &Table<'_>) -> BTreeMap<String, [u8; 32]> {
+    let Some(table) = policies.table("pin") else { return BTreeMap::new() };
+    let mut pins = BTreeMap::new();
+    for (name, value) in table.entries() {
+        check_name(&table, &name, plain_name);
+        match sha256(value.get_ref()) {
+            Ok(digest) => {
+                pins.insert(name.value.to_owned(), digest);
+            }
+            Err(fault) => {
+                let message = format!("the pin of {} {}", quoted('`', name.value), fault.message);
+                table.reader.error(value.span(), message, fault.remedy);
+            }
+        }
+    }
+    pins
 }
 
 fn policy_limits(table: &Table<'_>) -> PolicyLimits {

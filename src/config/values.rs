@@ -225,6 +225,29 @@ pub(crate) fn plain_name(written: &str) -> Result<String, Fault> {
     ))
 }
 
+/// A SHA-256 with its name in front: `sha256:` and 64 hexadecimal digits.
+pub(super) fn sha256(value: &DeValue<'_>) -> Result<[u8; 32], Fault> {
+    const REMEDY: &str = "\"sha256:\" and 64 hexadecimal digits, as `backstay policy check` prints";
+    let written =
+        value.as_str().ok_or_else(|| wrong_type(value, "a digest", "\"sha256:9f86d0…\""))?;
+    let Some(digits) = written.strip_prefix("sha256:") else {
+        return Err(Fault::new(format!("is no digest: {}", quoted('"', written)), REMEDY));
+    };
+    let mut digest = [0; 32];
+    if let Some(other) = digits.chars().find(|digit| !digit.is_ascii_hexdigit()) {
+        let message = format!("has {} among its digits", quoted('`', &other.to_string()));
+        return Err(Fault::new(message, REMEDY));
+    }
+    if digits.len() != 64 {
+        return Err(Fault::new(format!("has {} digits", digits.len()), REMEDY));
+    }
+    for (byte, place) in digest.iter_mut().zip((0..64).step_by(2)) {
+        // All of it are digits.
+        *byte = u8::from_str_radix(&digits[place..place + 2], 16).unwrap_or_default();
+    }
+    Ok(digest)
+}
+
 /// A path, as written.
 pub(crate) fn path(value: &DeValue<'_>) -> Result<String, Fault> {
     let written = text(value)?;

@@ -41,7 +41,7 @@ use crate::config::{self, Config};
 use crate::failover::backoff::Rng;
 use crate::failover::canary::Arm;
 use crate::journal::{self, Journal};
-use crate::policy::{Library, Policy, Snapshot};
+use crate::policy::{Digest, Library, Pins, Policy, Snapshot};
 
 /// What all calls share.
 #[derive(Debug)]
@@ -58,6 +58,13 @@ pub struct Shared {
     under_way: AtomicUsize,
     /// Advanced for every id and seed.
     random: AtomicU64,
+}
+
+/// The pins of a configuration, as the library takes them.
+#[must_use]
+pub fn pins(config: &Config) -> Pins {
+    let pins = config.policies.pins.iter();
+    pins.map(|(name, digest)| (name.clone(), Digest::from_bytes(*digest))).collect()
 }
 
 /// A call's place among those under way; gives it back when dropped.
@@ -130,6 +137,7 @@ impl Shared {
         let route = |name: &str| next.routes.get(name);
         shadows.keep_only(|name| route(name).is_some_and(|route| route.shadow.is_some()));
         trials.keep_only(|name| route(name).is_some_and(|route| route.trial.is_some()));
+        self.library.pin(pins(&next.config));
         self.generation.store(Arc::new(next));
         self.targets.forget_unused();
         Ok(number)

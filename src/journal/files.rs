@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::format::{FORMAT, Head, VERSION};
-use crate::policy::CONTRACT;
+use crate::policy::contract_version;
 
 const PREFIX: &str = "backstay-";
 const SUFFIX: &str = ".jsonl";
@@ -119,7 +119,7 @@ fn head(unix_ms: u64) -> io::Result<Vec<u8>> {
         format: FORMAT.to_owned(),
         version: VERSION,
         gateway: env!("CARGO_PKG_VERSION").to_owned(),
-        contract: CONTRACT.to_owned(),
+        contract: format!("backstay:policy@{}", contract_version()),
         created_unix_ms: unix_ms,
     };
     let mut line = serde_json::to_vec(&head)?;

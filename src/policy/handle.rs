@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::faults::{Change, Faults, LastFault, Standing};
 use super::pool::SlowPool;
-use super::program::Program;
+use super::program::{Interfaces, Measured, Program};
 use super::sandbox::Owner;
 use super::{Clock, Material};
 use crate::failover::consult::{Opinion, Question};
@@ -26,6 +26,12 @@ impl Digest {
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
+    }
+
+    /// A digest that was computed elsewhere.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
     }
 
     /// The first eight digits, for people.
@@ -62,6 +68,7 @@ pub struct Facts {
     pub name: Arc<str>,
     pub origin: Origin,
     pub digest: Digest,
+    pub interfaces: Interfaces,
     pub compile_time: Duration,
     pub loaded_at: Timestamp,
     /// Whether it answers so fast that it may do so on the asking thread.
@@ -76,10 +83,12 @@ pub struct Policy {
     clock: Clock,
     pool: Arc<SlowPool>,
     faults: Mutex<Faults>,
-    /// Whether the record of faults has to be looked at: not while a policy
-    /// that has proved itself is active, which is nearly always.
+    /// Whether the record of faults has to be looked at: from a fault until the
+    /// policy has proved itself again.
     watched: AtomicBool,
-    /// The version before, until this one has proved itself.
+    /// The version before, always kept: it answers while this one is in
+    /// quarantine, and takes over when the operator goes back. Only the current
+    /// version has one, so that two are kept at most.
     previous: ArcSwapOption<Policy>,
 }
 
@@ -113,17 +122,45 @@ impl Policy {
         Self::new(facts, self.program.afresh(owner), clock, Arc::clone(&self.pool))
     }
 
-    /// Makes `previous` answer while this version is in quarantine, until this
-    /// one has proved itself. Of a version that is in quarantine, the one
-    /// before that is taken.
+    /// Takes over from `previous`, which becomes the version before. Of one in
+    /// quarantine, the version before that is the better one to go back to.
     pub(super) fn succeed(&self, previous: &Arc<Self>) {
         let before = previous.previous.swap(None);
-        let good = match previous.standing() {
-            Standing::Active => Some(Arc::clone(previous)),
-            Standing::Quarantined { .. } | Standing::OnProbation => before,
+        let kept = match (previous.standing(), &previous.facts.origin) {
+            (_, Origin::BuiltIn) => None,
+            (Standing::Active, Origin::File(_)) => Some(Arc::clone(previous)),
+            (Standing::Quarantined { .. } | Standing::OnProbation, Origin::File(_)) => {
+                before.or_else(|| Some(Arc::clone(previous)))
+            }
         };
-        self.watched.store(good.is_some(), Ordering::Relaxed);
-        self.previous.store(good);
+        self.previous.store(kept);
+    }
+
+    /// Takes over again from the version that came after it.
+    pub(super) fn step_in_for(&self, after: &Arc<Self>) {
+        after.previous.store(None);
+        let after = (!after.is_built_in()).then(|| Arc::clone(after));
+        self.previous.store(after);
+    }
+
+    pub(super) fn forget_before(&self) {
+        self.previous.store(None);
+    }
+
+    /// The version that it took over from.
+    #[must_use]
+    pub fn before(&self) -> Option<Arc<Self>> {
+        self.previous.load_full()
+    }
+
+    #[must_use]
+    pub fn is_built_in(&self) -> bool {
+        self.facts.origin == Origin::BuiltIn
+    }
+
+    /// Asks a fresh instance, counts nothing, and says what the call used.
+    pub(super) fn measure(&self, question: &Question, material: &Material) -> Measured {
+        self.program.measure(question, material)
     }
 
     /// The same version for another purpose: with a record of faults of its
@@ -177,7 +214,9 @@ impl Policy {
             return Some(Arc::clone(self));
         }
         match self.standing() {
-            Standing::Quarantined { until } if self.now() < until => self.previous.load_full(),
+            Standing::Quarantined { until } if self.now() < until => {
+                self.previous.load_full()?.answering()
+            }
             Standing::Quarantined { .. } | Standing::Active | Standing::OnProbation => {
                 Some(Arc::clone(self))
             }
@@ -260,7 +299,6 @@ impl Policy {
         let change = faults.success();
         if faults.has_proved_itself() {
             self.watched.store(false, Ordering::Relaxed);
-            self.previous.store(None);
         }
         drop(faults);
         self.log(change, "");

@@ -3,22 +3,20 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
-use arc_swap::ArcSwap;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 
 use super::compile::{Compiler, Workshop};
 use super::engine::{Allocation, PolicyEngine};
-use super::faults::{LastFault, Standing};
-use super::handle::{Digest, Origin, Policy};
+use super::handle::{Origin, Policy};
 use super::load::{LoadFault, Loader, patience};
-use super::notes::Notes;
+use super::loading::{Loaders, Queue};
 use super::pool::SlowPool;
-use super::scan::Scanner;
+use super::scan::{Left, Scanner};
+use super::shelf::{Pins, RollbackFault, Rolled, Shelf, lock};
+use super::status::PolicyStatus;
 use super::watch::Watcher;
 use super::{Clock, Limits};
-use crate::failover::time::Timestamp;
 
 /// The name of the built-in, and of the file that overrules it.
 pub const DEFAULT: &str = "default";
@@ -66,6 +64,21 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    pub(super) const fn first(policies: BTreeMap<Arc<str>, Arc<Policy>>) -> Self {
+        Self { policies, generation: 0 }
+    }
+
+    /// The next one, in which this name has this policy, or none.
+    pub(super) fn with(&self, name: &str, policy: Option<&Arc<Policy>>) -> Self {
+        let mut next = self.clone();
+        next.generation += 1;
+        match policy {
+            Some(policy) => next.policies.insert(name.into(), Arc::clone(policy)),
+            None => next.policies.remove(name),
+        };
+        next
+    }
+
     /// The policy of a route. `default` is always there.
     #[must_use]
     pub fn policy(&self, name: &str) -> Option<Arc<Policy>> {
@@ -83,121 +96,62 @@ impl Snapshot {
     }
 }
 
-/// How a policy is doing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum PolicyState {
-    BuiltIn,
-    Active,
-    Quarantined {
-        until: Timestamp,
-    },
-    /// Asked again after a quarantine.
-    OnProbation,
-    /// No version of it was ever good.
-    Refused,
-}
-
-impl PolicyState {
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::BuiltIn => "built-in",
-            Self::Active => "active",
-            Self::Quarantined { .. } => "quarantined",
-            Self::OnProbation => "on-probation",
-            Self::Refused => "refused",
-        }
-    }
-}
-
-/// A file that did not become a policy.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FileRefusal {
-    pub reason: String,
-    /// `None` if the file could not be read.
-    pub digest: Option<Digest>,
-    pub at: Timestamp,
-}
-
-/// One policy as the operator sees it.
-#[derive(Clone, Debug)]
-pub struct PolicyStatus {
-    pub name: String,
-    pub file: Option<PathBuf>,
-    /// Of the version that is current, if there is one.
-    pub digest: Option<Digest>,
-    pub state: PolicyState,
-    pub faults: u64,
-    pub last_fault: Option<LastFault>,
-    /// Set while the file's latest content is not what is current.
-    pub last_refusal: Option<FileRefusal>,
-    pub compile_time: Option<Duration>,
-    pub quick: bool,
-    pub loaded_at: Option<Timestamp>,
-    /// The file is gone; its last good version still serves.
-    pub deleted: bool,
-}
-
-/// What is known of a name's file.
-#[derive(Clone, Debug)]
-pub(super) struct FileRecord {
-    pub path: PathBuf,
-    pub refusal: Option<FileRefusal>,
-    pub deleted: bool,
-}
-
+/// What the threads that keep a library up to date share with it.
+#[derive(Debug)]
 pub(super) struct Shared {
     pub loader: Loader,
-    current: ArcSwap<Snapshot>,
-    files: Mutex<BTreeMap<String, FileRecord>>,
-    notes: Mutex<BTreeMap<String, Arc<Notes>>>,
-    pub scanner: Mutex<Option<Scanner>>,
+    pub shelf: Shelf,
+    scanner: Mutex<Option<Scanner>>,
+    pub queue: Queue,
+    /// A hint for the watcher to look; one waiting is as good as a hundred.
+    pub hints: SyncSender<()>,
 }
 
-/// All policies, kept up to date by a thread that ends with it.
+/// All policies, kept up to date by threads that end with it.
+#[derive(Debug)]
 pub struct Library {
     shared: Arc<Shared>,
-    builtin: Arc<Policy>,
+    // In this order they end: whoever finds work before whoever does it.
     _watcher: Option<Watcher>,
-}
-
-impl std::fmt::Debug for Library {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Library")
-            .field("current", &self.shared.current.load())
-            .finish_non_exhaustive()
-    }
+    _loaders: Option<Loaders>,
 }
 
 impl Library {
     /// Loads the built-in and whatever good policies the directory holds. A
     /// broken file there is no error: it is in the log and in the status.
     pub fn open(config: LibraryConfig) -> Result<Self, OpenFault> {
+        Self::open_pinned(config, Pins::new())
+    }
+
+    /// The same; where there is a pin, nothing else ever is current.
+    pub fn open_pinned(config: LibraryConfig, pins: Pins) -> Result<Self, OpenFault> {
         let (loader, builtin) = start(&config)?;
-        let builtin = Arc::new(builtin);
-        let policies = BTreeMap::from([(DEFAULT.into(), Arc::clone(&builtin))]);
+        let (hints, receiver) = sync_channel(1);
         let shared = Arc::new(Shared {
             loader,
-            current: ArcSwap::from_pointee(Snapshot { policies, generation: 0 }),
-            files: Mutex::default(),
-            notes: Mutex::default(),
+            shelf: Shelf::new(Arc::new(builtin), pins),
             scanner: Mutex::new(config.directory.clone().map(Scanner::new)),
+            queue: Queue::default(),
+            hints,
         });
+        let Some(directory) = config.directory else {
+            return Ok(Self { shared, _watcher: None, _loaders: None });
+        };
+        let loaders = Loaders::start(&shared);
         shared.first_pass();
-        let watcher =
-            config.directory.map(|directory| Watcher::start(directory, Arc::clone(&shared)));
-        Ok(Self { shared, builtin, _watcher: watcher })
+        let watcher = Watcher::start(directory, Arc::clone(&shared), receiver);
+        Ok(Self { shared, _watcher: Some(watcher), _loaders: Some(loaders) })
     }
 
     #[must_use]
     pub fn current(&self) -> Arc<Snapshot> {
-        self.shared.current.load_full()
+        self.shared.shelf.current()
     }
 
     /// The embedded policy, whatever `default.wasm` says.
     #[must_use]
     pub fn builtin(&self) -> Arc<Policy> {
-        Arc::clone(&self.builtin)
+        self.shared.shelf.builtin()
     }
 
     /// A policy from a file beside the library: nothing is served with it, and
@@ -215,34 +169,38 @@ impl Library {
     /// Every policy and every refused file, by name.
     #[must_use]
     pub fn status(&self) -> Vec<PolicyStatus> {
-        let current = self.current();
-        let files = lock(&self.shared.files).clone();
-        let refused = files.keys().filter(|name| current.policy(name).is_none());
-        let mut names: Vec<&str> = current.names().chain(refused.map(String::as_str)).collect();
-        names.sort_unstable();
-        names.into_iter().map(|name| status(name, &current, files.get(name))).collect()
+        self.shared.shelf.status()
     }
 
     /// Looks at the directory now, and returns when what has settled there is
     /// loaded or refused.
     pub fn rescan_now(&self) {
-        self.shared.pass();
+        loop {
+            let left = self.shared.pass();
+            self.shared.queue.wait_until_idle();
+            if !left.busy {
+                return;
+            }
+        }
     }
 
     /// Gives up policies whose file is gone and whose name is not wanted any more.
     pub fn keep_only(&self, wanted: impl Fn(&str) -> bool) {
-        let mut files = lock(&self.shared.files);
-        let gone: Vec<String> = files
-            .iter()
-            .filter(|(name, record)| record.deleted && !wanted(name))
-            .map(|(name, _)| name.clone())
-            .collect();
-        files.retain(|name, _| !gone.contains(name));
-        drop(files);
-        for name in gone {
-            self.shared.replace(&name, (name == DEFAULT).then_some(&self.builtin));
-            lock(&self.shared.notes).remove(&name);
-        }
+        self.shared.shelf.keep_only(wanted);
+    }
+
+    /// Goes back to the version before, which is compiled and takes over at once;
+    /// calls under way keep theirs. The version left is not loaded again until
+    /// its file's content changes; a second time leads forward to it.
+    pub fn rollback(&self, name: &str) -> Result<Rolled, RollbackFault> {
+        self.shared.shelf.rollback(name)
+    }
+
+    /// Replaces all pins. A version that a pin does not allow ends at once: the
+    /// version before it takes over, if that is the pinned one, else nobody, and
+    /// the built-in decides. Files whose pin changed are read again.
+    pub fn pin(&self, pins: Pins) {
+        self.shared.read_again(&self.shared.shelf.repin(pins));
     }
 
     /// How instances get their memory.
@@ -262,7 +220,7 @@ impl Library {
 
 /// Starts the engine and proves it on the built-in: with a memory pool, or, if
 /// the address space or the kernel does not allow one, without.
-fn start(config: &LibraryConfig) -> Result<(Loader, Policy), OpenFault> {
+pub(super) fn start(config: &LibraryConfig) -> Result<(Loader, Policy), OpenFault> {
     match start_with(config, Allocation::Pooled) {
         Ok(started) => Ok(started),
         Err(fault) => {
@@ -290,92 +248,42 @@ fn start_with(
     Ok((loader, builtin))
 }
 
-fn status(name: &str, current: &Snapshot, file: Option<&FileRecord>) -> PolicyStatus {
-    let policy = current.policy(name);
-    let policy = policy.as_deref();
-    let (faults, last_fault) = policy.map(Policy::fault_record).unwrap_or_default();
-    PolicyStatus {
-        name: name.to_owned(),
-        file: file.map(|record| record.path.clone()),
-        digest: policy.map(Policy::digest),
-        state: policy.map_or(PolicyState::Refused, state),
-        faults,
-        last_fault,
-        last_refusal: file.and_then(|record| record.refusal.clone()),
-        compile_time: policy.map(|policy| policy.facts().compile_time),
-        quick: policy.is_some_and(Policy::quick),
-        loaded_at: policy.map(|policy| policy.facts().loaded_at),
-        deleted: file.is_some_and(|record| record.deleted),
-    }
-}
-
-fn state(policy: &Policy) -> PolicyState {
-    match (&policy.facts().origin, policy.standing()) {
-        (Origin::BuiltIn, _) => PolicyState::BuiltIn,
-        (Origin::File(_), Standing::Active) => PolicyState::Active,
-        (Origin::File(_), Standing::Quarantined { until }) => PolicyState::Quarantined { until },
-        (Origin::File(_), Standing::OnProbation) => PolicyState::OnProbation,
-    }
-}
-
 impl Shared {
     /// One look at the directory and all that follows from it. Passes exclude
     /// each other; calls are not held up by them.
-    pub fn pass(&self) -> bool {
-        match &mut *lock(&self.scanner) {
-            Some(scanner) => scanner.pass(self),
-            None => false,
-        }
+    pub fn pass(&self) -> Left {
+        let Some(scanner) = &mut *lock(&self.scanner) else { return Left::default() };
+        let (jobs, left) = scanner.changed(&self.shelf);
+        self.queue.add(jobs);
+        left
     }
 
     fn first_pass(&self) {
         if let Some(scanner) = &mut *lock(&self.scanner) {
-            scanner.first_pass(self);
+            self.queue.add(scanner.first());
         }
+        self.queue.wait_until_idle();
     }
 
-    pub fn policy(&self, name: &str) -> Option<Arc<Policy>> {
-        self.current.load().policy(name)
-    }
-
-    /// Makes a version current, with what its name remembers.
-    pub fn activate(&self, policy: Policy) {
-        let policy = Arc::new(policy);
-        let name = policy.name().to_owned();
-        if let Some(previous) = self.policy(&name)
-            && previous.facts().origin != Origin::BuiltIn
-        {
-            policy.succeed(&previous);
+    /// A job is done; its file may have changed meanwhile.
+    pub fn finished(&self, name: &str, held_still: bool) {
+        if let Some(scanner) = &mut *lock(&self.scanner) {
+            scanner.finished(name, held_still);
         }
-        let digest = policy.short_digest();
-        tracing::info!(policy = name, digest, quick = policy.quick(), "policy active");
-        self.replace(&name, Some(&policy));
+        self.hint();
     }
 
-    /// Only the passes and the operator's commands write, one at a time or on
-    /// names of their own.
-    fn replace(&self, name: &str, policy: Option<&Arc<Policy>>) {
-        self.current.rcu(|current| {
-            let mut next = Snapshot::clone(current);
-            next.generation += 1;
-            match policy {
-                Some(policy) => next.policies.insert(name.into(), Arc::clone(policy)),
-                None => next.policies.remove(name),
-            };
-            next
-        });
+    fn read_again(&self, names: &[String]) {
+        if let Some(scanner) = &mut *lock(&self.scanner) {
+            for name in names {
+                scanner.forget(name);
+            }
+        }
+        self.hint();
     }
 
-    pub fn notes(&self, name: &str) -> Arc<Notes> {
-        Arc::clone(lock(&self.notes).entry(name.to_owned()).or_default())
+    pub fn hint(&self) {
+        // If there is a hint already, one is enough.
+        let _ = self.hints.try_send(());
     }
-
-    pub fn files(&self) -> MutexGuard<'_, BTreeMap<String, FileRecord>> {
-        lock(&self.files)
-    }
-}
-
-/// What these locks guard is changed in steps that each leave it whole.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,6 +1,7 @@
 //! From a file's bytes to a policy that may be asked, or the reason why not, in
 //! words for its author: what is wrong, and what to do.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +13,13 @@ use super::notes::Notes;
 use super::pool::SlowPool;
 use super::program::{Instances, LinkFault, Program};
 use super::sandbox::Owner;
+use super::shelf::PinFault;
 use super::trial::{self, TrialFault};
 
 /// Larger files are not read.
 pub const FILE_BYTES_MAX: u64 = 64 << 20;
 
+const NAME_BYTES_MAX: usize = 64;
 const MAGIC: &[u8] = b"\0asm";
 const CORE_MODULE: [u8; 4] = [1, 0, 0, 0];
 const COMPONENT: [u8; 4] = [0x0d, 0, 1, 0];
@@ -49,6 +52,8 @@ pub enum LoadFault {
     Link(#[from] LinkFault),
     #[error(transparent)]
     Trial(#[from] TrialFault),
+    #[error(transparent)]
+    Pin(#[from] PinFault),
 }
 
 /// All that loading needs beside the bytes.
@@ -60,7 +65,19 @@ pub struct Loader {
     pub clock: Clock,
 }
 
+impl fmt::Debug for Loader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loader").field("engine", &self.engine).finish_non_exhaustive()
+    }
+}
+
 impl Loader {
+    /// The same with an engine that counts fuel.
+    pub fn metered(&self) -> wasmtime::Result<Self> {
+        let engine = Arc::new(PolicyEngine::metered(self.engine.limits().clone())?);
+        Ok(Self { engine, ..self.clone() })
+    }
+
     /// Checks, compiles, links and tries a component.
     pub fn load(
         &self,
@@ -85,9 +102,17 @@ impl Loader {
         trial::check_types(&program)?;
         let quick = trial::run(&program, &self.clock)? || origin == Origin::BuiltIn;
         let loaded_at = (self.clock)();
-        let facts = Facts { name, origin, digest, compile_time, loaded_at, quick };
+        let interfaces = program.interfaces().clone();
+        let facts = Facts { name, origin, digest, interfaces, compile_time, loaded_at, quick };
         Ok(Policy::new(facts, program, Arc::clone(&self.clock), Arc::clone(&self.pool)))
     }
+}
+
+/// Whether a policy may have this name.
+pub fn check_name(name: &str) -> Result<(), LoadFault> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let fine = (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(fits);
+    if fine { Ok(()) } else { Err(LoadFault::Name) }
 }
 
 /// How long a question waits for a slow policy's thread: not much longer than

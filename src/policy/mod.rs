@@ -11,15 +11,19 @@ mod convert;
 mod engine;
 mod faults;
 mod handle;
+pub mod inspect;
 mod library;
 mod limits;
 mod load;
+mod loading;
 mod notes;
 mod panel;
 mod pool;
 mod program;
 mod sandbox;
 mod scan;
+mod shelf;
+mod status;
 mod trial;
 mod wasi;
 mod watch;
@@ -30,19 +34,18 @@ use crate::failover::call::Call;
 use crate::failover::time::Timestamp;
 
 pub use compile::Compiler;
+pub use contract::ours as contract_version;
 pub use engine::Allocation;
 pub use faults::{LastFault, PROVEN, Standing};
 pub use handle::{Digest, Facts, Origin, Policy};
-pub use library::{
-    BUILT_IN, DEFAULT, FileRefusal, Library, LibraryConfig, OpenFault, PolicyState, PolicyStatus,
-    Snapshot,
-};
+pub use library::{BUILT_IN, DEFAULT, Library, LibraryConfig, OpenFault, Snapshot};
 pub use limits::Limits;
 pub use load::LoadFault;
+pub use loading::read_whole;
 pub use panel::{Decided, Panel, last_resort};
-
-/// The version of the contract that policies are written against.
-pub const CONTRACT: &str = "backstay:policy@0.1.0";
+pub use program::{Interfaces, Measured};
+pub use shelf::{PinFault, Pins, RollbackFault, Rolled};
+pub use status::{FileRefusal, PolicyState, PolicyStatus};
 
 /// Where the host's own time comes from: cooldowns of faulty policies, and the
 /// expiry of what policies remember.

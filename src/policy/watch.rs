@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -18,31 +18,29 @@ use super::library::Shared;
 const POLL: Duration = Duration::from_secs(2);
 
 /// The thread; it ends when this is dropped.
+#[derive(Debug)]
 pub struct Watcher {
     stop: Arc<AtomicBool>,
-    hints: SyncSender<()>,
+    shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Watcher {
-    pub fn start(directory: PathBuf, shared: Arc<Shared>) -> Self {
-        // One hint waiting is as good as a hundred.
-        let (hints, receiver) = sync_channel(1);
+    pub fn start(directory: PathBuf, shared: Arc<Shared>, hints: Receiver<()>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let of_thread = (Arc::clone(&stop), hints.clone());
+        let (stopped, of_thread) = (Arc::clone(&stop), Arc::clone(&shared));
         let thread = std::thread::Builder::new()
             .name("policy-library".into())
-            .spawn(move || watch(&directory, &shared, &of_thread.0, &of_thread.1, &receiver))
+            .spawn(move || watch(&directory, &of_thread, &stopped, &hints))
             .expect("a process that cannot start a thread cannot serve");
-        Self { stop, hints, thread: Some(thread) }
+        Self { stop, shared, thread: Some(thread) }
     }
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        // If there is a hint already, the thread wakes up just as well.
-        let _ = self.hints.try_send(());
+        self.shared.hint();
         if let Some(thread) = self.thread.take() {
             // A panic there has been reported by the panic hook.
             let _ = thread.join();
@@ -50,25 +48,19 @@ impl Drop for Watcher {
     }
 }
 
-fn watch(
-    directory: &Path,
-    shared: &Shared,
-    stop: &AtomicBool,
-    hints: &SyncSender<()>,
-    receiver: &Receiver<()>,
-) {
+fn watch(directory: &Path, shared: &Shared, stop: &AtomicBool, hints: &Receiver<()>) {
     let mut events = None;
     while !stop.load(Ordering::Relaxed) {
         // Renewed after every poll without a hint: a directory that was removed
         // and made again keeps its name, but not the watch on it.
         if events.is_none() {
-            events = subscribe(directory, hints.clone());
+            events = subscribe(directory, shared.hints.clone());
         }
-        let unsettled = shared.pass();
-        if unsettled {
+        // What is busy gives a hint when it is done.
+        if shared.pass().unsettled {
             continue;
         }
-        if receiver.recv_timeout(POLL).is_err() {
+        if hints.recv_timeout(POLL).is_err() {
             events = None;
         }
     }

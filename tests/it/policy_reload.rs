@@ -250,20 +250,6 @@ fn picked(policy: &Policy) -> CandidateId {
     }
 }
 
-#[test]
-fn a_new_version_keeps_the_old_one_only_until_it_has_proved_itself() {
-    let fixture = with("one");
-    let old = Arc::downgrade(&fixture.policy("guest"));
-    fs::write(file(&fixture), variant("two")).unwrap();
-    fixture.library.rescan_now();
-    assert!(old.upgrade().is_some());
-    let policy = fixture.policy("guest");
-    for _ in 0..backstay::policy::PROVEN {
-        assert_eq!(label(&policy), "two");
-    }
-    assert!(old.upgrade().is_none());
-}
-
 fn with_child(cache: &Path, policies: &Path) -> Library {
     let config = LibraryConfig {
         compiler: Compiler::Child(env!("CARGO_BIN_EXE_backstay").into()),

@@ -221,7 +221,7 @@ fn share(text: &str, directory: &Path) -> Arc<Shared> {
         compiler: Compiler::InProcess,
         clock: Arc::new(move || clock.now()),
     };
-    let library = Library::open(library).unwrap();
+    let library = Library::open_pinned(library, gateway::pins(&config)).unwrap();
     Shared::start(config, library, clock, 7).unwrap()
 }
 
