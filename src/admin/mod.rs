@@ -1,10 +1,15 @@
 //! What is seen from outside, on a listener of its own: liveness, readiness,
-//! status, decision traces. It shows what the others publish and changes nothing.
+//! status, policies, decision traces. It shows what the others publish and
+//! changes nothing, but for what an operator commands: a policy's rollback.
 
+pub mod client;
+mod command;
+mod policies;
 mod status;
 mod watching;
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +27,8 @@ use tokio::sync::watch;
 use crate::gateway::Shared;
 use crate::secret::Secret;
 
-const PATHS: &str = "/livez, /readyz, /status, /traces, /traces/{id}, /shadow, /shadow/{route}";
+const PATHS: &str = "/livez, /readyz, /status, /policies, /traces, /traces/{id}, /shadow, \
+                      /shadow/{route}; and for POST /policies/{name}/rollback";
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many traces a list shows.
 const MOST_LISTED: usize = 1_000;
@@ -36,14 +42,14 @@ pub async fn serve(
 ) {
     let view = Arc::new(View { shared, token, stop });
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok((stream, peer)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
         let view = Arc::clone(&view);
         let service = service_fn(move |request| {
             let view = Arc::clone(&view);
-            async move { Ok::<_, Infallible>(view.answer(&request)) }
+            async move { Ok::<_, Infallible>(view.answer(&request, peer)) }
         });
         tokio::spawn(
             http1::Builder::new()
@@ -61,10 +67,15 @@ struct View {
 }
 
 impl View {
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    fn answer(&self, request: &Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
         let path = request.uri().path();
-        if *request.method() != Method::GET && *request.method() != Method::HEAD {
-            return document(405, &json!({ "error": "this listener only shows: use GET" }));
+        match (policies::to_roll_back(path), request.method()) {
+            (Some(name), &Method::POST) => return self.roll_back(name, request, peer),
+            (Some(_), _) => return document(405, &json!({ "error": "a command: use POST" })),
+            (None, &Method::GET | &Method::HEAD) => {}
+            (None, _) => {
+                return document(405, &json!({ "error": "this path only shows: use GET" }));
+            }
         }
         // Probes carry no token; they tell nothing but yes or no.
         match path {
@@ -73,12 +84,12 @@ impl View {
             _ => {}
         }
         if !self.is_admitted(request) {
-            let error = "present the admin token: Authorization: Bearer …";
-            return document(401, &json!({ "error": error }));
+            return unauthorized();
         }
         match path {
             "/" => document(200, &json!({ "paths": PATHS })),
             "/status" => document(200, &status::status(&self.shared)),
+            "/policies" => document(200, &policies::list(&self.shared)),
             "/traces" => {
                 let recent = self.shared.traces.recent(MOST_LISTED);
                 let list: Vec<_> = recent.iter().map(|trace| trace.summary()).collect();
@@ -87,6 +98,24 @@ impl View {
             "/shadow" => document(200, &watching::shadows(&self.shared)),
             _ => self.one(path),
         }
+    }
+
+    fn roll_back(
+        &self,
+        name: &str,
+        request: &Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Response<Full<Bytes>> {
+        if !self.is_admitted(request) {
+            return unauthorized();
+        }
+        if self.token.is_none()
+            && let Err(reason) = command::may_command(peer, request.headers())
+        {
+            return document(403, &json!({ "error": reason }));
+        }
+        let (status, answer) = policies::roll_back(&self.shared, name);
+        document(status, &answer)
     }
 
     /// One of several things that have a name.
@@ -115,6 +144,10 @@ impl View {
         let presented = presented.and_then(|value| value.strip_prefix(b"Bearer "));
         presented.is_some_and(|key| token.matches(key))
     }
+}
+
+fn unauthorized() -> Response<Full<Bytes>> {
+    document(401, &json!({ "error": "present the admin token: Authorization: Bearer …" }))
 }
 
 fn document(status: u16, value: &Value) -> Response<Full<Bytes>> {

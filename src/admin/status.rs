@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use super::watching;
 use crate::failover::{Candidate, Timestamp};
 use crate::gateway::Shared;
-use crate::policy::PolicyStatus;
 
 /// Targets, routes, policies, generation.
 pub fn status(shared: &Shared) -> Value {
@@ -36,31 +35,7 @@ pub fn status(shared: &Shared) -> Value {
         "targets": targets,
         "routes": routes,
         "journal": generation.journal.as_deref().map(watching::journal),
-        "policies": shared.library.status().iter().map(|p| policy(p, now)).collect::<Vec<_>>(),
-    })
-}
-
-fn policy(policy: &PolicyStatus, now: Timestamp) -> Value {
-    let ago_ms = |at: Timestamp| now.since(at).as_millis();
-    json!({
-        "name": policy.name,
-        "file": policy.file,
-        "digest": policy.digest.map(|digest| digest.to_string()),
-        "state": policy.state.label(),
-        "deleted": policy.deleted,
-        "faults": policy.faults,
-        "last_fault": policy.last_fault.as_ref().map(|fault| json!({
-            "reason": fault.reason,
-            "ago_ms": ago_ms(fault.at),
-        })),
-        "last_refusal": policy.last_refusal.as_ref().map(|refusal| json!({
-            "reason": refusal.reason,
-            "digest": refusal.digest.map(|digest| digest.to_string()),
-            "ago_ms": ago_ms(refusal.at),
-        })),
-        "quick": policy.quick,
-        "compile_ms": policy.compile_time.map(|length| length.as_millis()),
-        "loaded_ago_ms": policy.loaded_at.map(ago_ms),
+        "policies": super::policies::all(shared),
     })
 }
 

@@ -49,6 +49,8 @@ enum Verb {
     Serve(serve::Serve),
     /// Read the configuration, report every problem, and say what would happen.
     Check(check::Check),
+    /// Write, test and manage policies.
+    Policy(policy::Policy),
     /// Write a commented backstay.toml.
     Init(init::Init),
     /// Play through a bad day with fake providers: no keys, no configuration.
@@ -97,6 +99,7 @@ pub fn main() -> ExitCode {
     match arguments.verb {
         Verb::Serve(verb) => serve::run(&verb),
         Verb::Check(verb) => check::run(&verb),
+        Verb::Policy(verb) => policy::run(&verb),
         Verb::Init(verb) => init::run(&verb),
         Verb::Demo(verb) => demo::run(&verb),
         Verb::Fake(verb) => fake::run(&verb),
@@ -115,7 +118,7 @@ impl Arguments {
         let usual = match self.verb {
             // It shows what happens itself.
             Verb::Demo(_) => "off",
-            // What happens in a simulation is in its report.
+            // What policies log would drown what is asked for.
             Verb::Simulate(_) | Verb::Policy(_) => "error",
             Verb::Serve(_)
             | Verb::Check(_)

@@ -22,6 +22,7 @@ mod policy_faults;
 mod policy_panel;
 mod policy_reload;
 mod policy_rollback;
+mod policy_verbs;
 mod simulate;
 mod simulate_live;
 mod streams;
