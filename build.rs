@@ -37,8 +37,11 @@ fn main() {
     // One for all, so that what they share is compiled once.
     let target_dir = Path::new(&variable("OUT_DIR")).join("policies");
     for (crate_dir, component, path_variable) in POLICIES {
-        for part in ["Cargo.toml", "Cargo.lock", "src"] {
-            println!("cargo::rerun-if-changed={crate_dir}/{part}");
+        for part in ["Cargo.toml", "Cargo.lock", "src", "wit"] {
+            // A file that is not there would count as changed every time.
+            if root.join(crate_dir).join(part).exists() {
+                println!("cargo::rerun-if-changed={crate_dir}/{part}");
+            }
         }
         build(&root.join(crate_dir), &target_dir);
         let component = target_dir.join(TARGET).join("release").join(component);

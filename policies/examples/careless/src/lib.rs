@@ -3,7 +3,7 @@
 //! panics at the first call of a route that has a favourite. `backstay demo`
 //! swaps it in to show what follows: nothing that a client would notice.
 
-wit_bindgen::generate!({ world: "policy", path: "../../../wit" });
+wit_bindgen::generate!({ world: "policy", path: "wit" });
 
 use backstay::policy::exchange::{Output, Request};
 use exports::backstay::policy::failover_policy::{

@@ -2,7 +2,7 @@
 //! name as `favourite`, while it can be used. In all else, and once it fails,
 //! the built-in decides.
 
-wit_bindgen::generate!({ world: "policy", path: "../../../wit" });
+wit_bindgen::generate!({ world: "policy", path: "wit" });
 
 use backstay::policy::exchange::{Output, Request};
 use exports::backstay::policy::failover_policy::{
