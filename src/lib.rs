@@ -13,6 +13,7 @@
 //! - [`sim`]: the simulated driver: scripted providers on a virtual clock.
 //! - [`admin`]: what is seen from outside.
 //! - [`fake`]: a provider that breaks on purpose.
+//! - [`kit`]: starting and building policies in any language.
 //! - [`cli`]: the verbs of the command line.
 //!
 //! [`clock`], [`secret`], [`telemetry`] and [`tls`] each own one small thing.
@@ -26,6 +27,7 @@ pub mod failover;
 pub mod fake;
 pub mod gateway;
 pub mod journal;
+pub mod kit;
 pub mod policy;
 pub mod secret;
 pub mod sim;

@@ -49,8 +49,6 @@ enum Verb {
     Serve(serve::Serve),
     /// Read the configuration, report every problem, and say what would happen.
     Check(check::Check),
-    /// Write, test and manage policies.
-    Policy(policy::Policy),
     /// Write a commented backstay.toml.
     Init(init::Init),
     /// Play through a bad day with fake providers: no keys, no configuration.
@@ -99,7 +97,6 @@ pub fn main() -> ExitCode {
     match arguments.verb {
         Verb::Serve(verb) => serve::run(&verb),
         Verb::Check(verb) => check::run(&verb),
-        Verb::Policy(verb) => policy::run(&verb),
         Verb::Init(verb) => init::run(&verb),
         Verb::Demo(verb) => demo::run(&verb),
         Verb::Fake(verb) => fake::run(&verb),

@@ -114,7 +114,7 @@ impl Default for PolicyLimits {
             time: Duration::from_millis(5),
             memory: 16 * 1024 * 1024,
             stack: 512 * 1024,
-            instances: 16,
+            instances: 64,
             tables: 16,
             allocation: 1024 * 1024,
             log_lines: 64,

@@ -24,7 +24,9 @@ use super::sandbox::clean;
 pub const CHILD_VERB: &str = "compile-policy";
 
 const CHILD_MEMORY_MAX: u64 = 2 << 30;
-const CHILD_SECONDS_MAX: u64 = 60;
+const CHILD_SECONDS_MAX: u64 = 120;
+/// Its limit is one of processor time: on a busy machine that takes longer.
+const PATIENCE: Duration = Duration::from_mins(10);
 const ARTEFACT_BYTES_MAX: u64 = 256 << 20;
 const MESSAGE_BYTES_MAX: u64 = 4 << 10;
 /// Artefacts kept; beyond that the oldest go.
@@ -212,8 +214,8 @@ fn by_child(binary: &Path, settings: Settings, bytes: &[u8]) -> Result<Vec<u8>, 
     // Also when it has ended: then there is nothing to kill.
     let _ = child.kill();
     let status = child.wait().map_err(|error| broken("cannot wait", error))?;
-    let (code, message) =
-        exchanged.ok_or_else(|| CompileFault::Compiler("it took longer than a minute".into()))?;
+    let (code, message) = exchanged
+        .ok_or_else(|| CompileFault::Compiler("it took longer than ten minutes".into()))?;
     if status.success() {
         return Ok(code);
     }
@@ -236,8 +238,7 @@ fn exchange(child: &mut Child, settings: Settings, bytes: &[u8]) -> Option<(Vec<
     std::thread::spawn(move || stdin.write_all(&input));
     let code = read_aside(stdout);
     let message = read_aside(stderr);
-    let patience = Duration::from_secs(CHILD_SECONDS_MAX + 5);
-    let code = code.recv_timeout(patience).ok()?;
+    let code = code.recv_timeout(PATIENCE).ok()?;
     let message = message.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
     Some((code, message))
 }

@@ -16,7 +16,8 @@ pub struct Limits {
     pub memory: usize,
     /// Stack in bytes.
     pub stack: usize,
-    /// Core instances: adapters and generated glue are instances of their own.
+    /// Core instances: adapters and generated glue are instances of their own, of
+    /// which a Python policy has some forty.
     pub instances: usize,
     pub memories: usize,
     pub tables: usize,
@@ -37,9 +38,9 @@ impl Default for Limits {
             time: Duration::from_millis(5),
             memory: 16 << 20,
             stack: 512 << 10,
-            instances: 16,
+            instances: 64,
             memories: 2,
-            tables: 8,
+            tables: 16,
             table_elements: 64 << 10,
             hostcall_fuel: 1 << 20,
             handles: 64,

@@ -109,10 +109,14 @@ impl Loader {
 }
 
 /// Whether a policy may have this name.
-pub fn check_name(name: &str) -> Result<(), LoadFault> {
+#[must_use]
+pub fn is_name(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    let fine = (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(fits);
-    if fine { Ok(()) } else { Err(LoadFault::Name) }
+    (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(fits)
+}
+
+pub fn check_name(name: &str) -> Result<(), LoadFault> {
+    if is_name(name) { Ok(()) } else { Err(LoadFault::Name) }
 }
 
 /// How long a question waits for a slow policy's thread: not much longer than

@@ -30,6 +30,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sim", &["failover", "policy", "config"]),
     ("admin", &["failover", "policy", "config", "gateway", "journal"]),
     ("fake", &[]),
+    ("kit", &["policy"]),
     ("clock", &["failover"]),
     ("secret", &[]),
     ("telemetry", &[]),

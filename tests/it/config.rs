@@ -253,7 +253,7 @@ fn values_of_policies_and_rules_are_taken_or_refused_with_a_reason() {
     check("policies", "time_limit = \"6ms\"", "the default is 5ms");
     check("policies", "memory_limit = \"32MiB\"", "the default is 16MiB");
     check("policies", "directory = \"\"", "is no path");
-    check("policies", "instance_limit = 17", "the default is 16");
+    check("policies", "instance_limit = 65", "the default is 64");
     check("rules", "retry_ratio = 1", "");
     check("rules", "retry_ratio = 1.5", "a share from 0.0 to 1.0");
     check("rules", "breaker_success_rate = -0.1", "a share from 0.0 to 1.0");
