@@ -112,10 +112,10 @@ fn rust(directory: &Path, on_step: &mut dyn FnMut(&str)) -> Result<(), BuildFaul
         let said = ran.said();
         let no_target = said.contains("can't find crate for `core`")
             || said.contains("target may not be installed");
-        return Err(match no_target {
-            true => BuildFault::Missing(tools::RUST_TARGET),
-            false => BuildFault::Failed { step: "cargo build".to_owned(), said },
-        });
+        if no_target {
+            return Err(BuildFault::Missing(tools::RUST_TARGET));
+        }
+        return Err(BuildFault::Failed { step: "cargo build".to_owned(), said });
     }
     let artefact = last_component(BufReader::new(ran.stdout()?))?.ok_or_else(|| {
         let problem = "builds no component: it needs `[lib]` with `crate-type = [\"cdylib\"]`";

@@ -95,6 +95,7 @@ pub fn scratch(name: &str) -> PathBuf {
     directory
 }
 
+#[expect(clippy::print_stderr, reason = "minutes pass: who looks is told what happens")]
 fn build(project: &Project) -> Built {
     let name = format!("{}-{}", project.name, digest(project));
     let copy = scratch("copies").join(&name);
@@ -179,7 +180,7 @@ fn share_packages(language: Language, copy: &Path) {
             let directory = scratch("copies").join(".cargo");
             fs::create_dir_all(&directory).expect("there is room under target");
             let shared = scratch("cargo");
-            let config = format!("[build]\ntarget-dir = {shared:?}\n");
+            let config = format!("[build]\ntarget-dir = \"{}\"\n", shared.display());
             fs::write(directory.join("config.toml"), config).expect("there is room under target");
         }
         Language::JavaScript => link("node_modules"),
@@ -190,6 +191,7 @@ fn share_packages(language: Language, copy: &Path) {
 
 /// clang and lld come from the system's package manager: who may is to have
 /// them installed; everybody else is told what to install.
+#[expect(clippy::print_stderr, reason = "a machine is changed: that is told")]
 fn install_c_compiler() {
     let found = |program: &str| Command::new(program).arg("--version").output().is_ok();
     if ["clang", "wasm-ld", "make"].into_iter().all(found) || !found("apt-get") {
