@@ -136,9 +136,13 @@ fn hidden_reasoning_leaves_no_trace() {
         for client in others(wire) {
             let made = streamed(wire, &sent, client, hidden.clone());
             let case = format!("{} to {}: {made}", wire.label(), client.label());
-            for trace in
-                ["wants it", "ErUBCkYIBxgCIkDw", "thinking\"", "\"reasoning\"", "thought\""]
-            {
+            for trace in [
+                "wants it",
+                "ErUBCkYIBxgCIkDw",
+                "thinking\"",
+                "\"type\":\"reasoning\"",
+                "thought\"",
+            ] {
                 assert!(!made.contains(trace), "{trace}: {case}");
             }
             assert!(made.contains("Naïve ") && made.contains("\"read\""), "{case}");
