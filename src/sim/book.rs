@@ -178,7 +178,10 @@ impl Book {
         let answered = call.source.filter(|_| succeeded);
         let answered = answered.map(|id| call.attempts[id.index()].target);
         let index = micros(call.begun.since_origin()) / micros(self.column_length()).max(1);
-        if let Some(column) = self.columns.get_mut(usize::try_from(index).unwrap_or(usize::MAX)) {
+        // Clients that try again may come after the end.
+        let last = self.columns.len().saturating_sub(1);
+        let index = usize::try_from(index).unwrap_or(usize::MAX).min(last);
+        if let Some(column) = self.columns.get_mut(index) {
             column.calls += 1;
             column.succeeded += u64::from(succeeded);
             column.attempts += call.attempts.len() as u64;
