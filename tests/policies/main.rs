@@ -39,7 +39,8 @@ fn library() -> &'static Library {
             limits: Limits::default(),
             clock: Arc::new(move || clock.now()),
             compiler: Compiler::Child(PathBuf::from(env!("CARGO_BIN_EXE_backstay"))),
-            cache: Some(workshop::scratch("compiled")),
+            // Not made here: it must be closed to all others.
+            cache: Some(workshop::scratch("host").join("compiled")),
         };
         Library::open(config).expect("the built-in loads")
     })
