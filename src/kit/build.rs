@@ -131,8 +131,8 @@ fn last_component(messages: impl io::BufRead) -> io::Result<Option<PathBuf>> {
     for line in messages.lines() {
         let Ok(message) = serde_json::from_str::<Value>(&line?) else { continue };
         let files = message["filenames"].as_array().into_iter().flatten();
-        let components = files.filter_map(Value::as_str).filter(|file| file.ends_with(".wasm"));
-        last = components.last().map(PathBuf::from).or(last);
+        let mut files = files.filter_map(Value::as_str).map(PathBuf::from);
+        last = files.rfind(|file| file.extension().is_some_and(|it| it == "wasm")).or(last);
     }
     Ok(last)
 }

@@ -87,8 +87,8 @@ pub fn create(name: &str, language: Language, parent: &Path) -> Result<PathBuf, 
 /// What stands for the policy's name in a file. Package managers are narrower
 /// about names than policies are, and a policy is called what its directory is.
 fn called(name: &str, path: &str) -> String {
-    let is_manifest =
-        path.starts_with("Cargo.") || path.ends_with(".json") || path == "pyproject.toml";
+    let is_json = Path::new(path).extension().is_some_and(|it| it == "json");
+    let is_manifest = is_json || path.starts_with("Cargo.") || path == "pyproject.toml";
     if !is_manifest {
         return name.to_owned();
     }

@@ -165,6 +165,7 @@ impl Program {
             engine: Arc::clone(&self.engine),
             maker: self.maker.clone(),
             owner,
+            interfaces: self.interfaces.clone(),
             imports_wasi: self.imports_wasi,
             kept: std::iter::repeat_with(|| Mutex::new(None)).take(self.kept.len()).collect(),
         }

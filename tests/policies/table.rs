@@ -300,13 +300,13 @@ fn show_selection(selection: &Selection) -> String {
 fn show_launch(launch: &Launch) -> String {
     let mut shown = format!("launch {}", launch.candidate.0);
     if !launch.after.is_zero() {
-        shown += &format!(" after {}", launch.after.as_millis());
+        shown.extend([" after ".to_owned(), launch.after.as_millis().to_string()]);
     }
     if let Some(limit) = launch.first_token_timeout {
-        shown += &format!(" within {}", limit.as_millis());
+        shown.extend([" within ".to_owned(), limit.as_millis().to_string()]);
     }
     for edit in &launch.edits {
-        shown += &format!(" edit {}={}", edit.pointer, edit.value.as_deref().unwrap_or("nothing"));
+        shown.extend([" edit ", &edit.pointer, "=", edit.value.as_deref().unwrap_or("nothing")]);
     }
     shown
 }

@@ -28,15 +28,15 @@ pub struct Build {
     file: ConfigFile,
 }
 
-pub fn run(build: &Build) -> ExitCode {
+pub fn run(asked: &Build) -> ExitCode {
     let spinner = spinner();
-    let built = kit::build(&build.directory, &mut |step| spinner.set_message(step.to_owned()));
+    let built = kit::build(&asked.directory, &mut |step| spinner.set_message(step.to_owned()));
     spinner.finish_and_clear();
     let done = built.and_then(|built| {
         say(&summary(&built));
-        match &build.install {
+        match &asked.install {
             None => Ok(()),
-            Some(policies) => install(build, &built, policies.as_deref()),
+            Some(policies) => install(asked, &built, policies.as_deref()),
         }
     });
     match done {
@@ -60,9 +60,9 @@ pub fn run(build: &Build) -> ExitCode {
     }
 }
 
-fn install(build: &Build, built: &Built, policies: Option<&Path>) -> Result<(), BuildFault> {
-    let policies = policies.map_or_else(|| configured(&build.file.config), Path::to_owned);
-    let name = build.name.clone().unwrap_or_else(|| called(&build.directory));
+fn install(asked: &Build, built: &Built, policies: Option<&Path>) -> Result<(), BuildFault> {
+    let policies = policies.map_or_else(|| configured(&asked.file.config), Path::to_owned);
+    let name = asked.name.clone().unwrap_or_else(|| called(&asked.directory));
     let installed = kit::install(built, &name, &policies)?;
     say(&format!("installed {}", installed.display()));
     Ok(())
