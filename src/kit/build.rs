@@ -13,8 +13,8 @@ use super::language::{Language, LanguageFault};
 use super::tools::{self, Tool, command, run, run_apart, succeed};
 use crate::policy::{self, Digest};
 
-/// What every build leaves in its directory.
-const COMPONENT: &str = "policy.wasm";
+/// What every build leaves in the directory of its policy.
+pub const COMPONENT: &str = "policy.wasm";
 /// What a C compiler leaves there first.
 const MODULE: &str = "policy.core.wasm";
 const TARGET: &str = "wasm32-wasip2";

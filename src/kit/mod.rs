@@ -11,6 +11,6 @@ mod language;
 mod template;
 mod tools;
 
-pub use build::{BuildFault, Built, build, describe, install};
+pub use build::{BuildFault, Built, COMPONENT, build, describe, install};
 pub use language::{Language, LanguageFault};
 pub use template::{NewFault, create};

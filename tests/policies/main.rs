@@ -13,6 +13,7 @@ mod contract;
 mod support;
 mod table;
 mod verbs;
+mod walk;
 mod workshop;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -48,6 +48,7 @@ pub fn run(new: &New) -> ExitCode {
             say(&format!(
                 "wrote {directory}, a policy in {language}: what it decides is in {source}\n\n  \
                  backstay policy build {directory}\n  \
+                 backstay policy test {directory}               # its scenario.toml\n  \
                  backstay policy build {directory} --install    # where a gateway's policies are\n\n\
                  A route uses it with policy = \"{name}\".",
                 language = language.label(),

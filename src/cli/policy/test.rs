@@ -7,11 +7,13 @@ use std::process::ExitCode;
 
 use crate::cli::simulate::{compiler, load_all};
 use crate::cli::{MISUSED, complain, say};
+use crate::kit;
 use crate::sim::report::Report;
 use crate::sim::scenario::Scenario;
 use crate::sim::{self, Bench, table};
 
-/// Where a policy's directory keeps its scenarios.
+/// Where a policy's directory keeps its scenarios: in a file, or in these.
+const FILE: &str = "scenario.toml";
 const DIRECTORIES: [&str; 2] = ["scenarios", "tests"];
 /// How deep a built component is looked for: `target/wasm32-wasip2/release`.
 const DEEPEST: usize = 4;
@@ -19,12 +21,12 @@ const DEEPEST: usize = 4;
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER_HELP)]
 pub struct Test {
-    /// A component, or a policy's directory: the newest component that was
-    /// built in it is tested.
+    /// A component, or a policy's directory: its policy.wasm is tested, or the
+    /// newest component that was built in it.
     #[arg(value_name = "FILE|DIR")]
     policy: PathBuf,
-    /// A scenario file, or a directory of them. Without it, those in
-    /// `scenarios` and `tests` beside the component or in the directory.
+    /// A scenario file, or a directory of them. Without it, scenario.toml and
+    /// those in `scenarios` and `tests`, in the directory or beside the component.
     #[arg(long, value_name = "PATH")]
     scenarios: Vec<PathBuf>,
     /// All chance comes from it. Without it, the scenario's own.
@@ -68,12 +70,17 @@ pub fn run(test: &Test) -> ExitCode {
 /// The component and the scenario files.
 fn find(test: &Test) -> Result<(PathBuf, Vec<PathBuf>), String> {
     let (component, home) = if test.policy.is_dir() {
-        (newest_component(&test.policy)?, test.policy.clone())
+        let built = test.policy.join(kit::COMPONENT);
+        let component = if built.is_file() { built } else { newest_component(&test.policy)? };
+        (component, test.policy.clone())
     } else {
         let home = test.policy.parent().map_or_else(PathBuf::new, Path::to_path_buf);
         (test.policy.clone(), home)
     };
-    let usual = || DIRECTORIES.iter().map(|name| home.join(name)).filter(|dir| dir.is_dir());
+    let usual = || {
+        let places = [FILE].iter().chain(&DIRECTORIES).map(|name| home.join(name));
+        places.filter(|place| place.exists())
+    };
     let places: Vec<PathBuf> =
         if test.scenarios.is_empty() { usual().collect() } else { test.scenarios.clone() };
     let mut files = Vec::new();
@@ -85,10 +92,9 @@ fn find(test: &Test) -> Result<(PathBuf, Vec<PathBuf>), String> {
         }
     }
     if files.is_empty() {
-        let home = home.join(DIRECTORIES[0]);
         return Err(format!(
-            "there are no scenarios to test with: put some into {}, or name them with --scenarios",
-            home.display()
+            "there are no scenarios to test with: write {}, or name them with --scenarios",
+            home.join(FILE).display()
         ));
     }
     Ok((component, files))
