@@ -111,7 +111,7 @@ pub struct PolicyLimits {
 impl Default for PolicyLimits {
     fn default() -> Self {
         Self {
-            time: Duration::from_millis(5),
+            time: Duration::from_millis(20),
             memory: 16 * 1024 * 1024,
             stack: 512 * 1024,
             instances: 64,

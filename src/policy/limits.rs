@@ -35,7 +35,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            time: Duration::from_millis(5),
+            time: Duration::from_millis(20),
             memory: 16 << 20,
             stack: 512 << 10,
             instances: 64,

@@ -250,7 +250,7 @@ fn values_of_the_listeners_are_taken_or_refused_with_a_reason() {
 #[test]
 fn values_of_policies_and_rules_are_taken_or_refused_with_a_reason() {
     check("policies", "time_limit = \"4ms\"", "");
-    check("policies", "time_limit = \"6ms\"", "the default is 5ms");
+    check("policies", "time_limit = \"21ms\"", "the default is 20ms");
     check("policies", "memory_limit = \"32MiB\"", "the default is 16MiB");
     check("policies", "directory = \"\"", "is no path");
     check("policies", "instance_limit = 65", "the default is 64");
