@@ -79,7 +79,7 @@ fn the_readme_s_walk_leads_where_it_says() {
         "The gateway would load it.",
         "1..3",
         "ok 1 - ",
-        "will run on the asking thread",
+        "will run on ",
         // simulate: the rehearsal of both, and what must hold of them
         "availability >= 0.999",
         // shadow
