@@ -120,7 +120,8 @@ fn ruling(library: &Library, route: &Route, class: FailureClass) -> Ruling {
     let failure = Failure {
         phase: Phase::Headers,
         class,
-        status: None,
+        // Without a status it would be one that was never sent.
+        status: (class == FailureClass::BadRequest).then_some(400),
         code: String::new(),
         message: String::new(),
         retry_after: None,

@@ -272,7 +272,8 @@ fn every_class_has_its_ruling() {
         (FailureClass::Authentication, "reselect"),
         (FailureClass::Permission, "reselect 60000"),
         (FailureClass::NotFound, "reselect 60000"),
-        (FailureClass::BadRequest, "surface"),
+        // Without a status nothing was sent: another may take it as it is.
+        (FailureClass::BadRequest, "reselect"),
         (FailureClass::Unsupported, "reselect"),
         (FailureClass::ContextLength, "reselect"),
         (FailureClass::ContentFilter, "surface"),
@@ -284,6 +285,7 @@ fn every_class_has_its_ruling() {
     for (class, expected) in rows {
         rules(&call(), &two(), failed(0, class), expected);
     }
+    rules(&call(), &two(), failed_with(FailureClass::BadRequest, 400, None), "surface");
     assert_eq!(decide::classify(&call(), &two(), &[]), None);
     let accepted = Attempt { failure: None, ..failed(0, FailureClass::Unknown) };
     assert_eq!(decide::classify(&call(), &two(), &[accepted]), None);
