@@ -5,6 +5,7 @@
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Write};
+use std::num::NonZero;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -25,6 +26,11 @@ pub const CHILD_VERB: &str = "compile-policy";
 
 const CHILD_MEMORY_MAX: u64 = 2 << 30;
 const CHILD_SECONDS_MAX: u64 = 120;
+/// Calls that are being served go before the compiler.
+const CHILD_NICE: i32 = 19;
+/// Threads it compiles on, if the machine has as many processors. Each costs
+/// address space, of which the child has but `CHILD_MEMORY_MAX`.
+const CHILD_THREADS_MAX: usize = 8;
 /// Its limit is one of processor time: on a busy machine that takes longer.
 const PATIENCE: Duration = Duration::from_mins(10);
 const ARTEFACT_BYTES_MAX: u64 = 256 << 20;
@@ -205,6 +211,7 @@ fn by_child(binary: &Path, settings: Settings, bytes: &[u8]) -> Result<Vec<u8>, 
     let mut child = Command::new(binary)
         .arg(CHILD_VERB)
         .env_clear()
+        .envs(threads())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -224,6 +231,13 @@ fn by_child(binary: &Path, settings: Settings, bytes: &[u8]) -> Result<Vec<u8>, 
         Some(INVALID) => Err(CompileFault::Invalid(message)),
         _ => Err(CompileFault::Compiler(format!("{status}: {message}"))),
     }
+}
+
+/// How many threads the child compiles on, and as many arenas of its allocator.
+fn threads() -> [(&'static str, String); 2] {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = processors.min(CHILD_THREADS_MAX).to_string();
+    [("RAYON_NUM_THREADS", threads.clone()), ("MALLOC_ARENA_MAX", threads)]
 }
 
 /// Feeds and reads the child on threads of their own, so that no full pipe can
@@ -280,6 +294,9 @@ fn compile_stdin() -> Result<(), CompileFault> {
     limit(rlimit::Resource::AS, CHILD_MEMORY_MAX).map_err(failed)?;
     limit(rlimit::Resource::CPU, CHILD_SECONDS_MAX).map_err(failed)?;
     limit(rlimit::Resource::CORE, 0).map_err(failed)?;
+    // Before there are threads, which inherit it. Where it may not be done, the
+    // compiler is as pressing as the rest.
+    let _ = rustix::process::setpriority_process(None, CHILD_NICE);
     let mut settings = [0; SETTINGS_BYTES];
     let mut bytes = Vec::new();
     let mut stdin = io::stdin().lock();

@@ -112,7 +112,9 @@ impl PolicyEngine {
 /// is to run.
 pub fn compiling_engine(memory: usize, metering: Metering) -> wasmtime::Result<Engine> {
     let limits = Limits { memory, ..Limits::default() };
-    Engine::new(&config(&limits, Allocation::OnDemand, metering))
+    let mut config = config(&limits, Allocation::OnDemand, metering);
+    config.parallel_compilation(true);
+    Engine::new(&config)
 }
 
 /// Everything that shapes compiled code is the same for both allocations, so
@@ -131,7 +133,9 @@ fn config(limits: &Limits, allocation: Allocation, metering: Metering) -> Config
         .memory_reservation_for_growth(0)
         .memory_guard_size(WASM_PAGE)
         .memory_init_cow(true)
-        .relaxed_simd_deterministic(true);
+        .relaxed_simd_deterministic(true)
+        // The threads of it would stay with the process, which serves calls.
+        .parallel_compilation(false);
     for feature in
         [WasmFeatures::MEMORY64, WasmFeatures::MULTI_MEMORY, WasmFeatures::CUSTOM_PAGE_SIZES]
     {
