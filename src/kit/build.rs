@@ -38,6 +38,8 @@ pub enum BuildFault {
     Name(String),
     #[error("there is no directory {} to install into: create it, or name another", .0.display())]
     NoPolicies(PathBuf),
+    #[error("{} cannot be written: {}", .0.display(), .1)]
+    Unwritable(PathBuf, io::Error),
     #[error("{0}")]
     Io(#[from] io::Error),
 }
@@ -91,14 +93,22 @@ pub fn install(built: &Built, name: &str, policies: &Path) -> Result<PathBuf, Bu
     if !policies.is_dir() {
         return Err(BuildFault::NoPolicies(policies.to_owned()));
     }
+    let component = fs::read(&built.file)?;
+    let installed = policies.join(format!("{name}.wasm"));
+    match replace(&installed, policies, &component) {
+        Ok(()) => Ok(installed),
+        Err(error) => Err(BuildFault::Unwritable(installed, error)),
+    }
+}
+
+fn replace(installed: &Path, policies: &Path, component: &[u8]) -> io::Result<()> {
     let mut file = tempfile::Builder::new().prefix(".").suffix(".part").tempfile_in(policies)?;
-    file.write_all(&fs::read(&built.file)?)?;
+    file.write_all(component)?;
     // The gateway may run as another user; a component is no secret.
     file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
     file.as_file().sync_all()?;
-    let installed = policies.join(format!("{name}.wasm"));
-    file.persist(&installed).map_err(|error| error.error)?;
-    Ok(installed)
+    file.persist(installed).map_err(|error| error.error)?;
+    Ok(())
 }
 
 fn rust(directory: &Path, on_step: &mut dyn FnMut(&str)) -> Result<(), BuildFault> {

@@ -40,7 +40,9 @@ fn a_policy_is_started_built_and_installed() {
         assert!(!readme.contains("my-policy"), "{readme}");
     }
 
-    fs::create_dir(here.join("policies")).expect("the directory is writable");
+    // The directory that a gateway here would watch is made; one that is typed is not.
+    let said = expect(2, backstay(here).args(["build", "in-c", "--install", "polices"]));
+    assert!(said.contains("no directory polices"), "{said}");
     let said = expect(0, backstay(here).args(["build", "in-c", "--install"]));
     let built = fs::read(here.join("in-c/policy.wasm")).expect("it was built");
     assert!(said.contains(&format!("sha256:{}", Digest::of(&built))), "{said}");

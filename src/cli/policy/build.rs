@@ -1,5 +1,6 @@
 //! `backstay policy build`: from a directory to a component.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -17,7 +18,8 @@ pub struct Build {
     #[arg(default_value = ".")]
     directory: PathBuf,
     /// Copy the component to the other policies, in one step: into this
-    /// directory, or the one that the configuration names.
+    /// directory, or the one that the configuration names, which is created if
+    /// it is not there.
     #[arg(long, value_name = "POLICIES_DIR", num_args = 0..=1)]
     #[expect(clippy::option_option, reason = "how clap tells --install from --install DIR")]
     install: Option<Option<PathBuf>>,
@@ -52,6 +54,7 @@ pub fn run(asked: &Build) -> ExitCode {
             | BuildFault::Manifest { .. }
             | BuildFault::Failed { .. }
             | BuildFault::Component(_)
+            | BuildFault::Unwritable(..)
             | BuildFault::Io(_)),
         ) => {
             complain(&fault);
@@ -61,11 +64,23 @@ pub fn run(asked: &Build) -> ExitCode {
 }
 
 fn install(asked: &Build, built: &Built, policies: Option<&Path>) -> Result<(), BuildFault> {
-    let policies = policies.map_or_else(|| configured(&asked.file.config), Path::to_owned);
+    // One that was typed may be a mistake: only the one that a gateway watches
+    // is created.
+    let policies = match policies {
+        Some(typed) => typed.to_owned(),
+        None => made(configured(&asked.file.config))?,
+    };
     let name = asked.name.clone().unwrap_or_else(|| called(&asked.directory));
     let installed = kit::install(built, &name, &policies)?;
     say(&format!("installed {}", installed.display()));
     Ok(())
+}
+
+fn made(directory: PathBuf) -> Result<PathBuf, BuildFault> {
+    match fs::create_dir_all(&directory) {
+        Ok(()) => Ok(directory),
+        Err(error) => Err(BuildFault::Unwritable(directory, error)),
+    }
 }
 
 /// Where the policies of the gateway here are. A configuration that is not
