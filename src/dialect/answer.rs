@@ -27,11 +27,29 @@ const MAX_TOOL_CALLS: usize = 256;
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct AnswerText {
     pub text: String,
-    /// Names and arguments; the arguments are JSON as the model wrote it.
-    pub tool_calls: Vec<(String, String)>,
+    pub tool_calls: Vec<CallText>,
+    /// It has content of which there is no text: an image, audio, what a
+    /// server's tool did.
+    pub opaque: bool,
     pub finish: FinishReason,
     bytes: usize,
     overflowed: bool,
+}
+
+/// A tool call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CallText {
+    pub name: String,
+    /// As the model wrote them: JSON, or any text if that is what the tool takes.
+    pub arguments: String,
+    pub free_text: bool,
+}
+
+#[cfg(test)]
+impl CallText {
+    pub fn json(name: &str, arguments: &str) -> Self {
+        Self { name: name.to_owned(), arguments: arguments.to_owned(), free_text: false }
+    }
 }
 
 impl AnswerText {
@@ -43,19 +61,20 @@ impl AnswerText {
     }
 
     /// Begins a tool call.
-    pub fn push_call(&mut self, name: &str, arguments: &str) {
+    pub fn push_call(&mut self, name: &str, arguments: &str, free_text: bool) {
         if self.tool_calls.len() >= MAX_TOOL_CALLS {
             self.overflowed = true;
         } else if self.take(name.len() + arguments.len()) {
-            self.tool_calls.push((name.to_owned(), arguments.to_owned()));
+            let (name, arguments) = (name.to_owned(), arguments.to_owned());
+            self.tool_calls.push(CallText { name, arguments, free_text });
         }
     }
 
     /// Adds to a tool call that was begun.
     pub fn extend_call(&mut self, call: usize, name: &str, arguments: &str) {
         if call < self.tool_calls.len() && self.take(name.len() + arguments.len()) {
-            self.tool_calls[call].0.push_str(name);
-            self.tool_calls[call].1.push_str(arguments);
+            self.tool_calls[call].name.push_str(name);
+            self.tool_calls[call].arguments.push_str(arguments);
         }
     }
 
@@ -90,7 +109,7 @@ mod tests {
 
         let mut answer = AnswerText::default();
         for _ in 0..=MAX_TOOL_CALLS {
-            answer.push_call("f", "{");
+            answer.push_call("f", "{", false);
         }
         answer.extend_call(0, "", "}");
         assert!(answer.overflowed());
@@ -100,10 +119,10 @@ mod tests {
     #[test]
     fn tool_calls_grow_in_pieces() {
         let mut answer = AnswerText::default();
-        answer.push_call("look", "");
+        answer.push_call("look", "", false);
         answer.extend_call(0, "up", "{\"a\"");
         answer.extend_call(0, "", ":1}");
         answer.extend_call(7, "", "lost");
-        assert_eq!(answer.tool_calls, [("lookup".into(), "{\"a\":1}".into())]);
+        assert_eq!(answer.tool_calls, [CallText::json("lookup", "{\"a\":1}")]);
     }
 }

@@ -56,7 +56,7 @@ use http::HeaderMap;
 use crate::failover::attempt::{ErrorReply, Outcome};
 use crate::secret::Secret;
 
-pub use answer::{AnswerText, FinishReason};
+pub use answer::{AnswerText, CallText, FinishReason};
 pub use client::{AttemptLine, ErrorOut};
 pub use continuation::{Misfit, Seam};
 pub use provider::{ProviderDialect, Site};

@@ -293,11 +293,15 @@ impl Progress {
                 return !text.is_empty();
             }
             Event::Thought { .. } => {}
-            Event::Refusal { .. } | Event::Opaque { .. } => self.continuable = false,
-            Event::CallBegin { choice, call, name, .. } => {
+            Event::Refusal { .. } => self.continuable = false,
+            Event::Opaque { choice, .. } => {
+                self.continuable = false;
+                self.answer.opaque |= *choice == 0;
+            }
+            Event::CallBegin { choice, call, name, free_text, .. } => {
                 self.continuable = false;
                 if *choice == 0 {
-                    self.answer.push_call(name, "");
+                    self.answer.push_call(name, "", *free_text);
                     self.calls.push(*call);
                 }
             }

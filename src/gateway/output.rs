@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::dialect::{AnswerText, FinishReason, schema};
+use crate::dialect::{AnswerText, CallText, FinishReason, json, schema};
 use crate::policy::{Finish, OutputView, ToolCall};
 
 /// An answer, or the beginning of one.
@@ -15,6 +15,21 @@ struct Shown {
 #[must_use]
 pub fn shown(answer: Arc<AnswerText>, complete: bool) -> Arc<dyn OutputView> {
     Arc::new(Shown { answer, complete })
+}
+
+impl Shown {
+    /// Whether all it says is nothing that can be shown.
+    fn is_opaque(&self) -> bool {
+        let AnswerText { text, tool_calls, opaque, .. } = &*self.answer;
+        *opaque && text.is_empty() && tool_calls.is_empty()
+    }
+}
+
+/// The contract has arguments as JSON: a free text is a string there.
+fn shown_call(call: &CallText) -> ToolCall {
+    let CallText { name, arguments, free_text } = call;
+    let arguments = if *free_text { json::quote(arguments) } else { arguments.clone() };
+    ToolCall { name: name.clone(), arguments }
 }
 
 impl OutputView for Shown {
@@ -35,14 +50,12 @@ impl OutputView for Shown {
     }
 
     fn tool_calls(&self) -> Vec<ToolCall> {
-        let calls = self.answer.tool_calls.iter();
-        calls
-            .map(|(name, arguments)| ToolCall { name: name.clone(), arguments: arguments.clone() })
-            .collect()
+        self.answer.tool_calls.iter().map(shown_call).collect()
     }
 
     fn finish(&self) -> Finish {
         match self.answer.finish {
+            FinishReason::Stop | FinishReason::ToolCalls if self.is_opaque() => Finish::Other,
             FinishReason::Stop => Finish::Stop,
             FinishReason::Length => Finish::Length,
             FinishReason::ToolCalls => Finish::ToolCalls,
@@ -61,6 +74,32 @@ impl OutputView for Shown {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_shown_is_no_plain_end() {
+        let check = |text: &str, opaque, finish, expected| {
+            let mut answer = AnswerText::default();
+            answer.push_text(text);
+            (answer.opaque, answer.finish) = (opaque, finish);
+            let seen = shown(Arc::new(answer), true).finish();
+            assert_eq!(seen, expected, "{text:?} {opaque} {finish:?}");
+        };
+        check("", false, FinishReason::Stop, Finish::Stop);
+        check("", true, FinishReason::Stop, Finish::Other);
+        check("", true, FinishReason::ToolCalls, Finish::Other);
+        check("", true, FinishReason::Unfinished, Finish::Unfinished);
+        check("a mast", true, FinishReason::Stop, Finish::Stop);
+    }
+
+    #[test]
+    fn a_free_text_is_shown_as_json() {
+        let mut answer = AnswerText::default();
+        answer.push_call("patch", "*** \"Begin\"", true);
+        answer.push_call("look", "{\"at\":1}", false);
+        let shown = shown(Arc::new(answer), true).tool_calls();
+        let arguments: Vec<&str> = shown.iter().map(|call| &*call.arguments).collect();
+        assert_eq!(arguments, [r#""*** \"Begin\"""#, "{\"at\":1}"]);
+    }
 
     #[test]
     fn text_is_cut_at_character_boundaries() {

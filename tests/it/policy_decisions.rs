@@ -427,7 +427,11 @@ fn empty_answers_are_rejected() {
     let empty = |finish| Answer { text: "", finish, ..GOOD };
     judges(&call(), &GOOD, "");
     judges(&call(), &empty(Finish::Stop), "!empty answer");
-    judges(&call(), &empty(Finish::Length), "!empty answer");
+    judges(&call(), &empty(Finish::Length), "empty answer");
+    let limited = Call { max_output_tokens: Some(1), ..call() };
+    judges(&limited, &empty(Finish::Length), "");
+    judges(&limited, &empty(Finish::Stop), "!empty answer");
+    judges(&call(), &empty(Finish::Other), "");
     judges(&call(), &empty(Finish::Refusal), "");
     judges(&call(), &empty(Finish::ContentFilter), "");
     judges(&call(), &Answer { complete: false, ..empty(Finish::Stop) }, "");

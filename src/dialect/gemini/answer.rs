@@ -171,6 +171,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::dialect::CallText;
     use crate::dialect::Dialect;
     use crate::dialect::answer::FinishReason;
     use crate::dialect::hub::Usage;
@@ -198,7 +199,7 @@ mod tests {
         let whole = read_whole(Task::Generate, None, ANSWER.as_bytes(), &[]).unwrap();
         assert_eq!(whole.model.as_deref(), Some("gemini-2.5-flash"));
         assert_eq!(whole.answer.text, "I will look.");
-        let call = ("lookup".to_owned(), r#"{"keys":["a b"],"deep":{"n":1.50}}"#.to_owned());
+        let call = CallText::json("lookup", r#"{"keys":["a b"],"deep":{"n":1.50}}"#);
         assert_eq!(whole.answer.tool_calls, [call]);
         assert_eq!(whole.answer.finish, FinishReason::ToolCalls);
         let answer = read_answer(ANSWER.as_bytes()).unwrap();

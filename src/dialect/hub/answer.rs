@@ -159,8 +159,11 @@ impl Answer {
         for part in &first.parts {
             match part {
                 Part::Text(more) => text.push_text(more),
-                Part::Call { name, arguments, .. } => text.push_call(name, arguments),
-                Part::Thought { .. } | Part::Refusal(_) | Part::Opaque(_) => {}
+                Part::Call { name, arguments, free_text, .. } => {
+                    text.push_call(name, arguments, *free_text);
+                }
+                Part::Opaque(_) => text.opaque = true,
+                Part::Thought { .. } | Part::Refusal(_) => {}
             }
         }
         if let Some(finish) = &first.finish {
@@ -244,6 +247,7 @@ impl Part {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::CallText;
 
     #[test]
     fn steps_and_wholes_are_the_same() {
@@ -332,6 +336,6 @@ mod tests {
             more(7, "x"),
         ]);
         let calls = answer.text().tool_calls;
-        assert_eq!(calls, [("f0".into(), "{}".into()), ("f1".into(), "[]".into())]);
+        assert_eq!(calls, [CallText::json("f0", "{}"), CallText::json("f1", "[]")]);
     }
 }

@@ -152,6 +152,12 @@ impl Message<'_> {
         self.content.is_some() || self.reasoning.is_some() || self.has_more_than_text()
     }
 
+    /// Whether it brings content that is neither text nor a call: annotations
+    /// only tell of a text.
+    pub fn is_more_than_said(&self) -> bool {
+        self.other.is_some_and(|other| other != "annotations")
+    }
+
     pub const fn has_more_than_text(&self) -> bool {
         let calls = self.tool_calls.is_some() || self.function_call.is_some();
         calls || self.refusal.is_some() || self.other.is_some()
@@ -280,8 +286,9 @@ pub fn add_message(answer: &mut AnswerText, message: &Message<'_>) {
         answer.push_text(&content_text(content.get()));
     }
     for call in calls(message) {
-        answer.push_call(&call.name, &call.arguments);
+        answer.push_call(&call.name, &call.arguments, call.free_text);
     }
+    answer.opaque |= message.is_more_than_said();
 }
 
 /// What a finish reason means; the rarer names are those of compatible servers.

@@ -122,6 +122,7 @@ impl Reader {
             self.continuable &= !text.contains('\u{fffd}');
             self.answer.push_text(&text);
             self.tool_calls(delta);
+            self.answer.opaque |= delta.is_more_than_said();
             self.continuable &= !self.answer.overflowed();
         }
         text.len()
@@ -129,11 +130,12 @@ impl Reader {
 
     fn tool_calls(&mut self, delta: &Message<'_>) {
         for call in chunk::calls(delta) {
-            self.tool_call(call.index, &call.name, &call.arguments);
+            self.tool_call(&call);
         }
     }
 
-    fn tool_call(&mut self, index: Option<u32>, name: &str, arguments: &str) {
+    fn tool_call(&mut self, call: &chunk::Call<'_>) {
+        let (index, name, arguments) = (call.index, &*call.name, &*call.arguments);
         let known = match index {
             Some(_) => self.calls.iter().rposition(|call| *call == index),
             // Without an index a name begins a call, and the rest belongs to it.
@@ -145,7 +147,7 @@ impl Reader {
             return;
         }
         let before = self.answer.tool_calls.len();
-        self.answer.push_call(name, arguments);
+        self.answer.push_call(name, arguments, call.free_text);
         if self.answer.tool_calls.len() > before {
             self.calls.push(index);
         }
@@ -195,6 +197,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::dialect::CallText;
     use crate::failover::classify::FailureClass;
 
     fn frame(data: &str) -> Frame {
@@ -352,11 +355,15 @@ mod tests {
             r#"{"index":1,"function":{"arguments":"[]"}}"#,
             r#"{"index":0,"function":{"arguments":"1}"}}"#,
             r#"{"function":{"name":"h","arguments":{"y":2}}}"#,
+            r#"{"index":3,"type":"custom","custom":{"name":"patch","input":"*** "}}"#,
+            r#"{"index":3,"custom":{"input":"Begin"}}"#,
         ] {
             reader.read(&frame(&call(json)), &[]);
         }
-        let expected = [("f", r#"{"x":1}"#), ("g", "[]"), ("h", r#"{"y":2}"#)];
-        let expected = expected.map(|(name, arguments)| (name.to_owned(), arguments.to_owned()));
+        let mut expected = [("f", r#"{"x":1}"#), ("g", "[]"), ("h", r#"{"y":2}"#)]
+            .map(|(name, arguments)| CallText::json(name, arguments))
+            .to_vec();
+        expected.push(CallText { free_text: true, ..CallText::json("patch", "*** Begin") });
         assert_eq!(reader.answer().tool_calls, expected);
         assert!(!reader.continuable());
     }

@@ -115,6 +115,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::dialect::CallText;
     use crate::dialect::Dialect;
     use crate::dialect::answer::FinishReason;
 
@@ -133,7 +134,7 @@ mod tests {
         let whole = read_whole(Task::Generate, None, ANSWER.as_bytes(), &[]).unwrap();
         assert_eq!(whole.model.as_deref(), Some("m"));
         assert!(whole.answer.text.starts_with("hé\u{fffd}"));
-        assert_eq!(whole.answer.tool_calls, [("f".into(), "{}".into())]);
+        assert_eq!(whole.answer.tool_calls, [CallText::json("f", "{}")]);
         assert_eq!(whole.answer.finish, FinishReason::ToolCalls);
         let refused = r#"{"choices":[{"message":{"refusal":"no"},"finish_reason":"stop"}]}"#;
         let whole = read_whole(Task::Generate, None, refused.as_bytes(), &[]).unwrap();

@@ -42,17 +42,29 @@ pub fn validate(call: &Call, request: &impl RequestBody, answer: &impl AnswerBod
     let objection = if has_text && !call.needs.contains(Features::TOOLS) {
         None
     } else {
-        about_tool_calls(has_text, finish, &answer.tool_calls())
+        let calls = answer.tool_calls();
+        let empty = !has_text && calls.is_empty();
+        if empty { about_emptiness(call, finish) } else { about_tool_calls(finish, &calls) }
     };
     objection
         .or_else(|| about_json(call, has_text, finish, request, answer))
         .map_or(Verdict::Accept, Verdict::Reject)
 }
 
-fn about_tool_calls(has_text: bool, finish: Finish, tool_calls: &[ToolCall]) -> Option<Rejection> {
-    if !has_text && tool_calls.is_empty() && !is_withheld(finish) {
-        return Some(Rejection { reason: "empty answer".to_string(), counts: true });
-    }
+/// Nothing was said, and that is not what was asked for or meant.
+fn about_emptiness(call: &Call, finish: Finish) -> Option<Rejection> {
+    let counts = match finish {
+        // The client's own limit was used up before there was anything to show.
+        Finish::Length if call.max_output_tokens.is_some() => return None,
+        // What the model or its provider meant, or content of another kind.
+        Finish::ContentFilter | Finish::Refusal | Finish::Other => return None,
+        Finish::Length => false,
+        Finish::Stop | Finish::ToolCalls | Finish::Unfinished => true,
+    };
+    Some(Rejection { reason: "empty answer".to_string(), counts })
+}
+
+fn about_tool_calls(finish: Finish, tool_calls: &[ToolCall]) -> Option<Rejection> {
     let ended = match finish {
         Finish::Stop | Finish::ToolCalls => true,
         Finish::Length
@@ -67,16 +79,6 @@ fn about_tool_calls(has_text: bool, finish: Finish, tool_calls: &[ToolCall]) -> 
     let mut reason = String::from("the arguments of a tool call are not JSON: ");
     reason.extend(broken.name.chars().take(64));
     Some(Rejection { reason, counts: false })
-}
-
-/// Whether having no text is what the model or its provider meant.
-fn is_withheld(finish: Finish) -> bool {
-    match finish {
-        Finish::ContentFilter | Finish::Refusal => true,
-        Finish::Stop | Finish::Length | Finish::ToolCalls | Finish::Other | Finish::Unfinished => {
-            false
-        }
-    }
 }
 
 /// A text cut at the client's own limit is not held to a promise of JSON.

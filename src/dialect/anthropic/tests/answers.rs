@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::head;
-use crate::dialect::answer::FinishReason;
+use crate::dialect::answer::{CallText, FinishReason};
 use crate::dialect::anthropic::{amend_whole, read_answer, read_whole, write_answer};
 use crate::dialect::hub::{Answer, Choice, Event, Finish, Part, Usage};
 use crate::dialect::whole::tests::read;
@@ -22,7 +22,7 @@ fn an_answer_is_read() {
     assert_eq!(seen.answer.text, "Sunny in Paris.\nOne moment.");
     assert_eq!(
         seen.answer.tool_calls,
-        [("weather".into(), r#"{"city":"Paris","days":1e0}"#.into())]
+        [CallText::json("weather", r#"{"city":"Paris","days":1e0}"#)]
     );
     assert_eq!(seen.answer.finish, FinishReason::ToolCalls);
 
