@@ -168,9 +168,10 @@ impl Hold {
         if self.asked == Continuation::Prefill {
             return long && self.delivered.find(repeated) == Some(start);
         }
-        let word_start = !before.ends_with(char::is_alphanumeric);
+        let within_a_word =
+            before.ends_with(char::is_alphanumeric) && repeated.starts_with(char::is_alphanumeric);
         let word = repeated.len() >= WORD_OVERLAP && repeated.contains(char::is_alphabetic);
-        long || (word_start && word)
+        long || (!within_a_word && word)
     }
 }
 
@@ -220,6 +221,8 @@ mod tests {
         // a repeated tail
         check(&text[..20], &text[4..], Ok(&text[20..]));
         check("see the brown", "brown fox", Ok(" fox"));
+        check("nine ropes hold", " ropes hold it", Ok(" it"));
+        check("nine ropes hold", " hold it", Ok(" it"));
         check("1. one\n2. two\n3. th", "3. three", Ok("ree"));
         // a coincidence
         check("one tw", "wice", Ok("wice"));

@@ -344,9 +344,10 @@ impl Attempt {
             let piece = streaming.read(frame, secrets.as_slice());
             (streaming.end_of(&piece.part), piece)
         });
-        // Half an event says nothing; a whole one without its blank line does.
+        // Half an event says nothing, and may not even have begun its data; a
+        // whole one without its blank line does.
         if let Some((end, piece)) = last
-            && !matches!(piece.part, Part::Malformed { .. })
+            && !matches!(piece.part, Part::Malformed { .. } | Part::Comment)
         {
             self.queue.push_back(Report::Pieces(vec![piece]));
             if let Some(outcome) = end {
