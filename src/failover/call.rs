@@ -96,6 +96,12 @@ impl Call {
     pub const fn streams(&self) -> bool {
         self.needs.contains(Features::STREAMING)
     }
+
+    /// What a context window must hold: the input, and the output it may have.
+    #[must_use]
+    pub fn tokens(&self) -> u32 {
+        self.input_tokens.saturating_add(self.max_output_tokens.unwrap_or(0))
+    }
 }
 
 /// What the configuration says of a target: a provider and a model of it.
@@ -150,11 +156,12 @@ impl TargetFacts {
         }
     }
 
-    /// Whether the target offers what the call needs and has room for its input.
+    /// Whether the target offers what the call needs and has room for its input
+    /// and output.
     #[must_use]
     pub fn can_serve(&self, call: &Call) -> bool {
         self.offers.contains(call.needs.without(Features::PREFILL))
-            && self.context_window.is_none_or(|window| call.input_tokens <= window)
+            && self.context_window.is_none_or(|window| call.tokens() <= window)
     }
 }
 

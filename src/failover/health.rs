@@ -54,9 +54,16 @@ struct Health {
     total: Samples,
     ewma: PeakEwma,
     last_start: Option<Timestamp>,
-    requests_left: Option<u32>,
-    tokens_left: Option<u32>,
+    requests_left: Option<Fresh>,
+    tokens_left: Option<Fresh>,
     rng: Rng,
+}
+
+/// A count, and when the provider said it.
+#[derive(Clone, Copy, Debug)]
+struct Fresh {
+    count: u32,
+    said: Timestamp,
 }
 
 /// What an attempt showed of its target.
@@ -160,10 +167,11 @@ impl Target {
     }
 
     /// What the provider's rate-limit headers say is left.
-    pub fn rate_limits(&self, requests_left: Option<u32>, tokens_left: Option<u32>) {
+    pub fn rate_limits(&self, requests: Option<u32>, tokens: Option<u32>, now: Timestamp) {
         let mut health = lock(&self.health);
-        health.requests_left = requests_left.or(health.requests_left);
-        health.tokens_left = tokens_left.or(health.tokens_left);
+        let said = |count: Option<u32>| count.map(|count| Fresh { count, said: now });
+        health.requests_left = said(requests).or(health.requests_left);
+        health.tokens_left = said(tokens).or(health.tokens_left);
     }
 
     pub fn snapshot(&self, now: Timestamp) -> HealthView {
@@ -247,6 +255,9 @@ impl Health {
         let Percentiles { p50: first_token_p50, p95: first_token_p95 } =
             self.first_token.percentiles(now);
         let Percentiles { p50: total_p50, p95: total_p95 } = self.total.percentiles(now);
+        // A target that is avoided for what it once said has no way to unsay it.
+        let left =
+            |fresh: Fresh| (now.since(fresh.said) < self.rules.window).then_some(fresh.count);
         HealthView {
             circuit: self.breaker.circuit(now),
             cooldown: self.cooldown_until.since(now).max(self.breaker.pause_left(now)),
@@ -259,8 +270,8 @@ impl Health {
             total_p50,
             total_p95,
             load: self.ewma.value(now) * f64::from(self.in_flight + 1),
-            requests_left: self.requests_left,
-            tokens_left: self.tokens_left,
+            requests_left: self.requests_left.and_then(left),
+            tokens_left: self.tokens_left.and_then(left),
         }
     }
 

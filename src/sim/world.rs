@@ -368,7 +368,7 @@ impl<'s> World<'s> {
                         .zip(&route.candidates)
                         .find(|(place, _)| place.target == running.target);
                     if let Some((_, candidate)) = candidate {
-                        candidate.target.rate_limits(requests_left, tokens_left);
+                        candidate.target.rate_limits(requests_left, tokens_left, self.now);
                     }
                 }
                 Event::Progress(id, Progress::Headers)

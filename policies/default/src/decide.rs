@@ -5,7 +5,7 @@ mod select;
 mod settings;
 mod validate;
 
-use crate::contract::backstay::policy::types::{Bar, Call, Candidate, Features, Operation};
+use crate::contract::backstay::policy::types::{Bar, Call, Candidate, Features};
 
 pub use classify::classify;
 pub use select::select;
@@ -21,25 +21,18 @@ pub enum Obstacle {
     Feature,
     /// The request does not fit, or did not fit where the window was as large.
     Window,
-    /// Its embeddings would live in another vector space.
-    OtherModel,
 }
 
-/// What, if anything, keeps `call` from `candidate`. `model` is the model of
-/// the route's first candidate; `too_small` a context window already known not
-/// to hold the request.
+/// What, if anything, keeps `call` from `candidate`. `too_small` is a context
+/// window already known not to hold the request.
 pub(crate) fn obstacle(
     call: &Call,
     candidate: &Candidate,
-    model: &str,
     too_small: Option<u32>,
 ) -> Option<Obstacle> {
     let needed = call.needs.difference(Features::PREFILL);
     if !candidate.offers.contains(needed) {
         return Some(Obstacle::Feature);
-    }
-    if call.operation == Operation::Embeddings && candidate.model != model {
-        return Some(Obstacle::OtherModel);
     }
     if let Some(window) = candidate.context_window {
         let wanted = call.input_tokens.saturating_add(call.max_output_tokens.unwrap_or(0));
@@ -48,11 +41,6 @@ pub(crate) fn obstacle(
         }
     }
     candidate.barred.map(Obstacle::Barred)
-}
-
-/// The model that embeddings of this route are made with.
-pub(crate) fn first_model(candidates: &[Candidate]) -> &str {
-    candidates.first().map_or("", |candidate| &candidate.model)
 }
 
 /// Numbers from the question's seed (splitmix64): the same question, the same

@@ -1,6 +1,6 @@
 //! What a failure means and what follows from it.
 
-use super::{Settings, first_model, obstacle};
+use super::{Settings, obstacle};
 use crate::contract::backstay::policy::types::{
     Attempt, Bar, Call, Candidate, Failure, FailureClass, NextStep, Ruling,
 };
@@ -162,9 +162,8 @@ impl Case<'_> {
 
     /// Whether another candidate could take the call now.
     fn another(&self, too_small: Option<u32>) -> bool {
-        let model = first_model(self.candidates);
         (0..).zip(self.candidates).any(|(id, candidate): (u32, _)| {
-            id != self.failed && obstacle(self.call, candidate, model, too_small).is_none()
+            id != self.failed && obstacle(self.call, candidate, too_small).is_none()
         })
     }
 }

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 
-use super::{Dice, Obstacle, Preference, Settings, first_model, obstacle};
+use super::{Dice, Obstacle, Preference, Settings, obstacle};
 use crate::contract::backstay::policy::types::{
     Attempt, Bar, Call, Candidate, FailureClass, Features, Refusal, Selection,
 };
@@ -22,12 +22,11 @@ const LISTED_MAX: usize = 16;
 /// short wait, or else a refusal that says why.
 #[must_use]
 pub fn select(call: &Call, candidates: &[Candidate], attempts: &[Attempt]) -> Selection {
-    let model = first_model(candidates);
     let too_small = too_small_window(candidates, attempts);
     let mut best: Vec<u32> = Vec::with_capacity(candidates.len());
     let mut best_rank = None;
     for (id, candidate) in (0..).zip(candidates) {
-        if obstacle(call, candidate, model, too_small).is_some() {
+        if obstacle(call, candidate, too_small).is_some() {
             continue;
         }
         let rank = Some(rank(call, candidate));
@@ -40,7 +39,7 @@ pub fn select(call: &Call, candidates: &[Candidate], attempts: &[Attempt]) -> Se
         }
     }
     match best.as_slice() {
-        [] => without_candidate(call, candidates, model, too_small),
+        [] => without_candidate(call, candidates, too_small),
         [only] => Selection::Pick(*only),
         several => Selection::Pick(choose(call, candidates, several)),
     }
@@ -125,10 +124,9 @@ fn by_weight(dice: &mut Dice, candidates: &[Candidate], equals: &[u32], not: Opt
 fn without_candidate(
     call: &Call,
     candidates: &[Candidate],
-    model: &str,
     too_small: Option<u32>,
 ) -> Selection {
-    let obstacles = || candidates.iter().map(|c| (c, obstacle(call, c, model, too_small)));
+    let obstacles = || candidates.iter().map(|c| (c, obstacle(call, c, too_small)));
     let soonest = obstacles()
         .filter(|(_, obstacle)| obstacle.is_some_and(passes))
         .map(|(candidate, _)| candidate.health.cooldown)
@@ -166,7 +164,7 @@ fn passes(obstacle: Obstacle) -> bool {
             Bar::CircuitOpen | Bar::CoolingDown | Bar::Full => true,
             Bar::CredentialOut | Bar::TriedOut | Bar::Hopeless | Bar::OverBudget => false,
         },
-        Obstacle::Feature | Obstacle::Window | Obstacle::OtherModel => false,
+        Obstacle::Feature | Obstacle::Window => false,
     }
 }
 
@@ -187,7 +185,6 @@ fn describe(obstacle: Obstacle) -> &'static str {
     match obstacle {
         Obstacle::Feature => "lacks a feature the request needs",
         Obstacle::Window => "context window too small",
-        Obstacle::OtherModel => "another embedding model",
         Obstacle::Barred(bar) => match bar {
             Bar::CircuitOpen => "circuit open",
             Bar::CoolingDown => "cooling down",
