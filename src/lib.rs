@@ -16,7 +16,8 @@
 //! - [`kit`]: starting and building policies in any language.
 //! - [`cli`]: the verbs of the command line.
 //!
-//! [`clock`], [`secret`], [`telemetry`] and [`tls`] each own one small thing.
+//! [`clock`], [`pointer`], [`secret`], [`telemetry`] and [`tls`] each own one small
+//! thing.
 
 pub mod admin;
 pub mod cli;
@@ -28,6 +29,7 @@ pub mod fake;
 pub mod gateway;
 pub mod journal;
 pub mod kit;
+pub mod pointer;
 pub mod policy;
 pub mod secret;
 pub mod sim;

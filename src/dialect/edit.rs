@@ -2,13 +2,12 @@
 //! resolved to spans, changes made as splices. Every byte not named by a
 //! change stays as it was. Must not know what any field means.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::json::{self, Item, Items, Patch, Span};
 use crate::failover::consult::Edit;
+use crate::pointer::{Flaw, tokens};
 
 /// A change that cannot be made: the policy's fault.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -17,9 +16,6 @@ pub struct EditError {
     pub pointer: String,
     pub reason: String,
 }
-
-/// The longest pointer that is looked at, in bytes.
-const MAX_POINTER: usize = 1024;
 
 /// The body after the edits, made one after the other.
 pub fn edit(body: &[u8], edits: &[Edit]) -> Result<Bytes, EditError> {
@@ -81,9 +77,7 @@ pub fn json_at<'a>(body: &'a [u8], pointer: &str) -> Option<&'a str> {
     std::str::from_utf8(body.get(span)?).ok().filter(|text| !text.is_empty())
 }
 
-type Reason = &'static str;
-
-fn plan(body: &[u8], edit: &Edit) -> Result<Patch, Reason> {
+fn plan(body: &[u8], edit: &Edit) -> Result<Patch, Flaw> {
     if let Some(value) = &edit.value {
         serde_json::from_str::<&RawValue>(value).map_err(|_| "the value is not JSON")?;
     }
@@ -115,29 +109,6 @@ fn insertion(place: &Place, key: &str, value: &str) -> Patch {
     Patch { span: place.at..place.at, text: format!("{comma}{key}{value}") }
 }
 
-/// The unescaped tokens of a pointer.
-fn tokens(pointer: &str) -> Result<Vec<Cow<'_, str>>, Reason> {
-    if pointer.is_empty() {
-        return Ok(Vec::new());
-    }
-    if pointer.len() > MAX_POINTER {
-        return Err("the pointer is longer than 1024 bytes");
-    }
-    let rest = pointer.strip_prefix('/').ok_or("a pointer begins with a slash")?;
-    rest.split('/').map(token).collect()
-}
-
-fn token(raw: &str) -> Result<Cow<'_, str>, Reason> {
-    if !raw.contains('~') {
-        return Ok(Cow::Borrowed(raw));
-    }
-    let rest = raw.replace("~0", "").replace("~1", "");
-    if rest.contains('~') {
-        return Err("in a pointer, ~ is followed by 0 or 1");
-    }
-    Ok(Cow::Owned(raw.replace("~1", "/").replace("~0", "~")))
-}
-
 enum Child {
     Found(Item),
     Missing(Place),
@@ -150,7 +121,7 @@ struct Place {
     object: bool,
 }
 
-fn child(body: &[u8], parent: &Span, token: &str) -> Result<Child, Reason> {
+fn child(body: &[u8], parent: &Span, token: &str) -> Result<Child, Flaw> {
     match body.get(parent.start) {
         Some(b'{') => member(body, parent, token),
         Some(b'[') => element(body, parent, token),
@@ -158,7 +129,7 @@ fn child(body: &[u8], parent: &Span, token: &str) -> Result<Child, Reason> {
     }
 }
 
-fn member(body: &[u8], parent: &Span, name: &str) -> Result<Child, Reason> {
+fn member(body: &[u8], parent: &Span, name: &str) -> Result<Child, Flaw> {
     let mut found = None;
     let mut end = None;
     for item in Items::new(body, parent) {
@@ -173,7 +144,7 @@ fn member(body: &[u8], parent: &Span, name: &str) -> Result<Child, Reason> {
     Ok(found.map_or_else(|| Child::Missing(place(parent, end, true)), Child::Found))
 }
 
-fn element(body: &[u8], parent: &Span, token: &str) -> Result<Child, Reason> {
+fn element(body: &[u8], parent: &Span, token: &str) -> Result<Child, Flaw> {
     let wanted = index(token)?;
     let mut end = None;
     let mut count = 0;
@@ -191,7 +162,7 @@ fn element(body: &[u8], parent: &Span, token: &str) -> Result<Child, Reason> {
 }
 
 /// The index a token names; `None` for "-", the place after the last element.
-fn index(token: &str) -> Result<Option<usize>, Reason> {
+fn index(token: &str) -> Result<Option<usize>, Flaw> {
     if token == "-" {
         return Ok(None);
     }

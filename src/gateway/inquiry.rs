@@ -17,7 +17,6 @@ use crate::dialect::{
     Address, Continuation, Dialect, Framing, Head, Peek, Target, edit, gemini, headers, openai,
 };
 use crate::failover::Features;
-use crate::failover::consult::Edit;
 use crate::policy::RequestView;
 use crate::upstream::{Asked, Expect, Form};
 
@@ -43,7 +42,6 @@ pub struct Change<'a> {
     /// The text the client already has, when the attempt continues it, and
     /// how the target is asked to.
     pub continues: Option<(&'a str, Continuation)>,
-    pub edits: &'a [Edit],
     /// No other provider was asked before.
     pub first_provider: bool,
     pub unix_now: Duration,
@@ -113,7 +111,6 @@ impl Inquiry {
                 self.dialect.continue_from(&self.body, &self.peek, change.model, partial, how)?
             }
         };
-        let body = edited(&body, change.edits)?.unwrap_or(body);
         let body = self.dialect.adopt(&body, change.model, &change.target.abilities);
         let quirks = change.target.endpoint.quirks();
         if self.dialect != Dialect::OpenAi || self.task != Task::Generate || quirks.is_empty() {
@@ -132,12 +129,10 @@ impl Inquiry {
         wire: Dialect,
         change: &Change<'_>,
     ) -> Result<crate::dialect::Written, Refused> {
-        let edited = edited(&self.body, change.edits)?;
-        let body = edited.as_ref().unwrap_or(&self.body);
         let original = Original {
             client: self.dialect,
             task: self.task,
-            body: &utf8(body),
+            body: &utf8(&self.body),
             address: &self.address,
             continues: change.continues,
         };
@@ -197,15 +192,6 @@ impl Inquiry {
 /// A body that passed the peek is UTF-8.
 fn utf8(body: &Bytes) -> Cow<'_, str> {
     String::from_utf8_lossy(body)
-}
-
-/// The body after a policy's edits; `None` without any.
-fn edited(body: &Bytes, edits: &[Edit]) -> Result<Option<Bytes>, Untranslatable> {
-    if edits.is_empty() {
-        return Ok(None);
-    }
-    let edited = edit::edit(body, edits);
-    edited.map(Some).map_err(|error| Untranslatable::new("policy_edit", error.to_string()))
 }
 
 /// What a policy may read of the request.

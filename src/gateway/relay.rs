@@ -38,9 +38,15 @@ pub struct Stream {
     /// What comes after the model said why it stopped: kept until the whole
     /// answer was accepted.
     closing: Vec<Closing>,
+    /// Bytes it takes.
+    closing_bytes: usize,
     /// What the client's dialect cannot say of the answer.
     lost: Vec<&'static str>,
 }
+
+/// What may follow the end, at the most; the rest of it is dropped. It is no part
+/// of the answer, and counts of tokens are short.
+const MOST_CLOSING: usize = 1 << 20;
 
 #[derive(Debug)]
 enum Closing {
@@ -146,6 +152,7 @@ impl Relay {
             seam: None,
             spliced: String::new(),
             closing: Vec::new(),
+            closing_bytes: 0,
             lost: Vec::new(),
         });
     }
@@ -163,6 +170,7 @@ impl Relay {
         if let Some(stream) = &mut self.stream {
             stream.seam = Some(Seam::new(delivered, asked));
             stream.closing.clear();
+            stream.closing_bytes = 0;
         }
     }
 
@@ -286,7 +294,8 @@ impl Stream {
             PieceContent::Frame(frame) => {
                 done.add(&piece.part);
                 if done.finished || !self.closing.is_empty() {
-                    self.closing.push(Closing::Frame(frame, piece.part));
+                    let size = size_of::<Closing>() + frame.bytes.len();
+                    self.keep(Closing::Frame(frame, piece.part), size);
                 } else {
                     self.writer.pass(&frame, &piece.part, out);
                 }
@@ -326,9 +335,20 @@ impl Stream {
         }
         let ends = last && matches!(event, Event::Finish { .. });
         if ends || !self.closing.is_empty() {
-            self.closing.push(Closing::Event(event));
+            let size = event.size();
+            self.keep(Closing::Event(event), size);
         } else {
             self.writer.write(&event, out);
+        }
+    }
+
+    /// Keeps it for the end. The first is what says why the model stopped, and
+    /// may bring the last of the answer with it.
+    fn keep(&mut self, closing: Closing, size: usize) {
+        let room = self.closing_bytes.saturating_add(size) <= MOST_CLOSING;
+        if room || self.closing.is_empty() {
+            self.closing_bytes += size;
+            self.closing.push(closing);
         }
     }
 

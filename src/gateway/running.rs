@@ -11,6 +11,14 @@ use crate::dialect::{AnswerText, Part};
 use crate::failover::{CandidateId, Timestamp};
 use crate::upstream::{Attempt, ErrorBody, Piece, Whole, WholeContent};
 
+/// A beginning that a policy replaced.
+#[derive(Debug)]
+pub struct Amended {
+    pub text: String,
+    /// Bytes of the attempt's own text that it stands for.
+    pub replaced: usize,
+}
+
 /// An attempt as the driver holds it.
 pub struct Running {
     pub candidate: CandidateId,
@@ -21,6 +29,10 @@ pub struct Running {
     pub headers: HeaderMap,
     pub held: Vec<Piece>,
     pub held_bytes: usize,
+    /// Bytes of answer text held.
+    pub held_text: usize,
+    /// What the client has in place of its beginning.
+    pub amended: Option<Amended>,
     /// What it said: of a whole answer, or of a stream that ended.
     pub answer: Option<Arc<AnswerText>>,
     pub whole: Option<WholeContent>,
@@ -47,6 +59,8 @@ impl Running {
             headers: HeaderMap::new(),
             held: Vec::new(),
             held_bytes: 0,
+            held_text: 0,
+            amended: None,
             answer: None,
             whole: None,
             dropped,
@@ -73,6 +87,16 @@ impl Running {
         }
     }
 
+    /// The same as the client has it.
+    pub fn delivered_text(&self) -> Arc<AnswerText> {
+        let own = self.answer_text();
+        let Some(Amended { text, replaced }) = &self.amended else { return own };
+        let rest = own.text.get(*replaced..).unwrap_or_default();
+        let mut delivered = (*own).clone();
+        delivered.text = format!("{text}{rest}");
+        Arc::new(delivered)
+    }
+
     pub fn complete(&mut self, whole: Whole) {
         self.answer = Some(Arc::new(whole.text));
         self.whole = Some(whole.content);
@@ -85,6 +109,7 @@ impl Running {
             self.held_bytes += piece.size();
             seen.add(&piece.part);
         }
+        self.held_text += seen.text as usize;
         let worth = pieces.into_iter().filter(|piece| piece.part != Part::Comment);
         self.held.extend(worth);
         seen

@@ -12,6 +12,8 @@ use crate::failover::consult::{
     Edit, Launch, NextStep, PolicyRefusal, Question, Ruling, Selection, Verdict,
 };
 use crate::failover::time::millis;
+use crate::pointer;
+use serde::de::IgnoredAny;
 
 const LAUNCHES_MAX: usize = 64;
 const EDITS_MAX: usize = 64;
@@ -219,9 +221,6 @@ pub fn selection(selection: wit::Selection) -> Converted<Selection> {
 
 fn launch(launch: wit::Launch) -> Converted<Launch> {
     at_most(EDITS_MAX, launch.edits.len(), "edits")?;
-    let edit = |edit: wit::Edit| {
-        Ok(Edit { pointer: short(edit.pointer)?, value: edit.value.map(short).transpose()? })
-    };
     Ok(Launch {
         candidate: CandidateId(launch.candidate),
         after: length(launch.after),
@@ -229,6 +228,21 @@ fn launch(launch: wit::Launch) -> Converted<Launch> {
         total_timeout: launch.total_timeout.map(length),
         edits: launch.edits.into_iter().map(edit).collect::<Converted<_>>()?,
     })
+}
+
+fn edit(edit: wit::Edit) -> Converted<Edit> {
+    let (pointer, value) = (short(edit.pointer)?, edit.value.map(short).transpose()?);
+    let flaw = match (pointer::tokens(&pointer), &value) {
+        (Err(flaw), _) => Some(flaw),
+        (Ok(_), Some(value)) => {
+            serde_json::from_str::<IgnoredAny>(value).err().map(|_| "the value is not JSON")
+        }
+        (Ok(_), None) => None,
+    };
+    match flaw {
+        None => Ok(Edit { pointer, value }),
+        Some(flaw) => Err(Excess(format!("answered with an edit of {pointer:?}: {flaw}"))),
+    }
 }
 
 pub fn ruling(ruling: &wit::Ruling) -> Ruling {

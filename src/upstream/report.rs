@@ -90,22 +90,11 @@ impl Piece {
     /// Bytes it takes to keep it, about.
     #[must_use]
     pub fn size(&self) -> usize {
-        match &self.content {
+        let content = match &self.content {
             PieceContent::Frame(frame) => frame.bytes.len(),
-            PieceContent::Events(events) => {
-                let text = match &self.part {
-                    Part::Content(content) | Part::Finish(Some(content)) => content.text_bytes,
-                    Part::Comment
-                    | Part::Lifecycle
-                    | Part::Finish(None)
-                    | Part::Usage
-                    | Part::Done
-                    | Part::Error(_)
-                    | Part::Malformed { .. } => 0,
-                };
-                size_of_val(&events[..]) + text as usize
-            }
-        }
+            PieceContent::Events(events) => events.iter().map(Event::size).sum(),
+        };
+        size_of::<Self>() + content
     }
 }
 

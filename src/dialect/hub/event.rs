@@ -62,6 +62,30 @@ pub enum Event {
     Usage(Usage),
 }
 
+impl Event {
+    /// Bytes it takes to keep it, about.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let signed = |signature: &Option<(Dialect, String)>| {
+            signature.as_ref().map_or(0, |(_, it)| it.len())
+        };
+        let texts = match self {
+            Self::Begin { id, model } => id.len() + model.len(),
+            Self::Text { text, .. } | Self::Refusal { text, .. } => text.len(),
+            Self::Thought { text, signature, .. } => text.len() + signed(signature),
+            Self::CallBegin { id, name, signature, .. } => {
+                id.len() + name.len() + signed(signature)
+            }
+            Self::CallArguments { fragment, .. } => fragment.len(),
+            Self::Finish {
+                finish: Finish::StopSequence(Some(text)) | Finish::Other(text), ..
+            } => text.len(),
+            Self::Finish { .. } | Self::Opaque { .. } | Self::Usage(_) => 0,
+        };
+        size_of::<Self>() + texts
+    }
+}
+
 /// Why the model stopped (wire formats §4.5).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Finish {

@@ -17,8 +17,9 @@ use crate::failover::rules::CallRules;
 use crate::failover::time::Timestamp;
 use crate::failover::{Failure, Outcome, classify, fallback};
 
-/// From this many questions on, nobody is asked any more: a policy that only
-/// ever answers "wait a moment" must not be asked for two minutes.
+/// From this many questions on, a policy is not asked any more, and after as
+/// many again nobody is: one that only ever answers "wait a moment" must not be
+/// asked for two minutes.
 const MOST_QUESTIONS: u32 = 256;
 /// The shortest wait a policy can ask for.
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
@@ -73,13 +74,23 @@ impl Exchange {
     }
 
     fn ask(&mut self, matter: Matter, decider: Decider, seed: u32, now: Timestamp) {
-        if decider == Decider::Fallback || self.questions >= MOST_QUESTIONS {
+        let decider = self.still_asked(decider);
+        if decider == Decider::Fallback {
             self.fall_back(matter, now);
             return;
         }
         let question = self.question(matter, decider, seed, now);
         self.asking = Some(Asking { number: question.number, matter, decider, seed });
         self.actions.push(Action::Consult(Box::new(question)));
+    }
+
+    /// Who is asked in place of one that had its questions.
+    const fn still_asked(&self, decider: Decider) -> Decider {
+        match decider {
+            Decider::Policy if self.questions >= MOST_QUESTIONS => Decider::BuiltIn,
+            Decider::BuiltIn if self.questions >= 2 * MOST_QUESTIONS => Decider::Fallback,
+            Decider::Policy | Decider::BuiltIn | Decider::Fallback => decider,
+        }
     }
 
     fn question(
@@ -114,7 +125,7 @@ impl Exchange {
             Matter::Classify(attempt) => Verb::ClassifyError { attempt },
             Matter::Validate(attempt, part) => Verb::ValidateOutput {
                 attempt,
-                candidate: self.attempts[attempt.index()].candidate,
+                candidate: self.attempts[attempt.index()].launch.candidate,
                 complete: part == Part::Whole,
             },
         }
@@ -253,7 +264,7 @@ impl Exchange {
 
     fn rule(&mut self, id: AttemptId, ruling: &Ruling, now: Timestamp) {
         let retry_after = self.settle_failed(id, ruling, now);
-        let candidate = self.attempts[id.index()].candidate;
+        let candidate = self.attempts[id.index()].launch.candidate;
         match ruling.next {
             NextStep::Surface => self.surface(id, now),
             NextStep::Reselect => self.move_on(now),
@@ -322,7 +333,7 @@ impl Attempt {
             AttemptState::Settled { at, failure } => (*at, failure.clone()),
         };
         Some(AttemptView {
-            candidate: self.candidate,
+            candidate: self.launch.candidate,
             elapsed: at.min(now).since(self.started),
             first_token: self.first_token,
             failure,

@@ -89,7 +89,7 @@ impl Exchange {
         failure.class = ruling.class;
         let retry_after = failure.retry_after;
         let attempt = &self.attempts[id.index()];
-        let target = &self.route.candidates[attempt.candidate.index()].target;
+        let target = &self.route.candidates[attempt.launch.candidate.index()].target;
         let cooldown = ruling.cooldown.max(retry_after.unwrap_or_default());
         if !cooldown.is_zero() {
             target.cool_down(now + cooldown);
@@ -129,7 +129,7 @@ impl Exchange {
         now: Timestamp,
     ) {
         let attempt = &mut self.attempts[id.index()];
-        let candidate = attempt.candidate;
+        let candidate = attempt.launch.candidate;
         let at = match attempt.state {
             AttemptState::Ended { at, .. } => at,
             AttemptState::Running | AttemptState::Settled { .. } => now,

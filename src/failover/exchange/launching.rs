@@ -24,7 +24,7 @@ impl Exchange {
     }
 
     pub(super) fn tried(&self, candidate: CandidateId) -> u32 {
-        let count = self.attempts.iter().filter(|a| a.candidate == candidate).count();
+        let count = self.attempts.iter().filter(|a| a.launch.candidate == candidate).count();
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
@@ -47,7 +47,7 @@ impl Exchange {
         if !self.may_retry(id) {
             return Some(Bar::TriedOut);
         }
-        if self.attempts.iter().any(|a| a.candidate == id && a.is_hopeless()) {
+        if self.attempts.iter().any(|a| a.launch.candidate == id && a.is_hopeless()) {
             return Some(Bar::Hopeless);
         }
         let candidate = self.route.candidates.get(id.index())?;
@@ -128,16 +128,10 @@ impl Exchange {
             (false, false, false) => StartReason::Selected,
         };
         self.note(Note::Started { attempt, candidate, why, probe: pass.is_probe() });
-        self.actions.push(Action::Start(Start {
-            attempt,
-            candidate,
-            continues,
-            edits: launch.edits,
-        }));
+        let edits = launch.edits.clone();
+        self.actions.push(Action::Start(Start { attempt, candidate, continues, edits }));
         self.attempts.push(Attempt {
-            candidate,
-            first_token_timeout: launch.first_token_timeout,
-            total_timeout: launch.total_timeout,
+            launch: Launch { after: Duration::ZERO, ..launch },
             started: now,
             // That there was no connection, the outcome says.
             phase: Phase::Headers,
@@ -173,7 +167,7 @@ impl Exchange {
             let first = attempt.started + self.first_limit(attempt);
             Some(attempt.exempt_until.unwrap_or(first))
         };
-        let total = attempt.total_timeout.map(|length| attempt.started + length);
+        let total = attempt.launch.total_timeout.map(|length| attempt.started + length);
         let total = total.filter(|_| attempt.exempt_until.is_none());
         silence.into_iter().chain(total).min()
     }
@@ -217,7 +211,7 @@ impl Exchange {
             let for_input = rules.first_token_per_8k.saturating_mul(self.call.input_tokens / 8_000);
             rules.first_token.saturating_add(for_input)
         } else {
-            let candidate = self.route.candidates.get(attempt.candidate.index());
+            let candidate = self.route.candidates.get(attempt.launch.candidate.index());
             candidate.map_or(rules.whole_max, |c| c.target.answer_limit(rules, attempt.started))
         };
         attempt.own_limit(route)
@@ -259,7 +253,7 @@ impl Exchange {
         if !self.planned.is_empty() || self.running().any(|(other, _)| other != id) {
             return false;
         }
-        let own = self.attempts[id.index()].candidate;
+        let own = self.attempts[id.index()].launch.candidate;
         let ids = (0..).map(CandidateId);
         let others = ids.zip(&self.route.candidates).filter(|(other, _)| *other != own);
         !others.into_iter().any(|(other, candidate)| {
@@ -269,14 +263,9 @@ impl Exchange {
         })
     }
 
-    /// Plans the same target again.
+    /// Plans the same target again, as it was launched.
     pub(super) fn retry(&mut self, id: AttemptId, pause: Duration, now: Timestamp) {
-        let attempt = &self.attempts[id.index()];
-        let launch = Launch {
-            first_token_timeout: attempt.first_token_timeout,
-            total_timeout: attempt.total_timeout,
-            ..Launch::plain(attempt.candidate)
-        };
+        let launch = self.attempts[id.index()].launch.clone();
         self.note(Note::Waiting { length: pause });
         self.planned.push(Planned { at: now + pause, launch, retry: true });
         self.agenda.retain(|matter| *matter != Matter::Select);
@@ -291,7 +280,7 @@ impl Exchange {
 impl Attempt {
     /// The route's limit, or the launch's own if that is shorter.
     fn own_limit(&self, route: Duration) -> Duration {
-        let own = [self.first_token_timeout, self.total_timeout];
+        let own = [self.launch.first_token_timeout, self.launch.total_timeout];
         own.into_iter().flatten().fold(route, Duration::min)
     }
 

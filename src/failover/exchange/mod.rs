@@ -130,9 +130,8 @@ pub struct Exchange {
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, not a state machine")]
 struct Attempt {
-    candidate: CandidateId,
-    first_token_timeout: Option<Duration>,
-    total_timeout: Option<Duration>,
+    /// What it was launched with, for the same target again.
+    launch: Launch,
     started: Timestamp,
     phase: Phase,
     first_token: Option<Duration>,
@@ -307,6 +306,7 @@ impl Exchange {
         match progress {
             Progress::Headers => attempt.phase = attempt.phase.max(Phase::FirstToken),
             Progress::Content { text, continuable } => self.content(id, text, continuable, now),
+            Progress::Finished if attempt.finished => {}
             Progress::Finished => {
                 attempt.finished = true;
                 attempt.heard = now;
@@ -330,7 +330,9 @@ impl Exchange {
         let Some(attempt) = self.attempts.get_mut(id.index()) else { return };
         attempt.text = attempt.text.saturating_add(text);
         attempt.continuable &= continuable;
-        if self.call.streams() || attempt.overflowed {
+        // Whatever comes after the end must not put it off.
+        let counts = self.call.streams() || attempt.overflowed;
+        if counts && !attempt.finished {
             attempt.hear(now);
         }
         if committed {

@@ -20,14 +20,14 @@ use super::inquiry::{Change, Inquiry, Prepared, Shown};
 use super::outlet::ClientGone;
 use super::relay::{Forwarded, Relay};
 use super::reply::{self, Stamp};
-use super::running::Running;
+use super::running::{Amended, Running};
 use super::timer::Timer;
 use super::trace::End;
 use super::trial::Part;
 use crate::dialect::client::text_answer;
 use crate::dialect::hub::Untranslatable;
 use crate::dialect::translate::Refused;
-use crate::dialect::{AnswerText, Head, headers};
+use crate::dialect::{AnswerText, Continuation, Head, edit, headers};
 use crate::failover::consult::Edit;
 use crate::failover::{
     Action, Answer, AttemptId, Call, CandidateId, Decider, Delivery, Event, Exchange, Note,
@@ -206,7 +206,7 @@ impl Driver {
     /// The answer as the client has it, or will.
     fn answer_of(&self, id: AttemptId) -> Arc<AnswerText> {
         let running = &self.attempts[id.index()];
-        let answer = running.answer_text();
+        let answer = running.delivered_text();
         if !running.continues {
             return answer;
         }
@@ -222,7 +222,7 @@ impl Driver {
         if source.continues {
             self.said.push_str(&self.relay.take_spliced());
         } else {
-            self.said.clone_from(&source.answer_text().text);
+            self.said.clone_from(&source.delivered_text().text);
         }
     }
 
@@ -231,7 +231,7 @@ impl Driver {
         if continues {
             self.catch_up();
         }
-        let (upstream, dropped, refused) = match self.prepare(candidate, continues, &edits) {
+        let (upstream, dropped, refused) = match self.attempt(candidate, continues, &edits) {
             Ok((upstream, dropped)) => (Some(upstream), dropped, None),
             Err(unsent) => (None, Vec::new(), Some(unsent)),
         };
@@ -241,12 +241,39 @@ impl Driver {
     }
 
     /// The attempt, and what its target was not sent.
-    fn prepare(
-        &self,
+    fn attempt(
+        &mut self,
         candidate: CandidateId,
         continues: bool,
         edits: &[Edit],
     ) -> Result<(Attempt, Vec<String>), Outcome> {
+        let Prepared { body, headers, expect, dropped } = self.prepare(candidate, continues)?;
+        let body = if edits.is_empty() { body } else { self.edited(body, edits) };
+        let endpoint = &self.route.targets[candidate.index()].endpoint;
+        let attempt = Attempt::new(endpoint, expect, headers, body);
+        let attempt = attempt.ok_or_else(|| {
+            let field = self.inquiry.task.label();
+            unsent(Untranslatable::new(field, "the provider has no such API").into())
+        })?;
+        Ok((attempt, dropped))
+    }
+
+    /// The body after a policy's edits. Ones that cannot be made in it are a
+    /// fault of the policy: what the built-in would send is sent.
+    fn edited(&mut self, body: Bytes, edits: &[Edit]) -> Bytes {
+        match edit::edit(&body, edits) {
+            Ok(edited) => edited,
+            Err(error) => {
+                let (verb, decider) = (Verb::SelectProvider.label(), Decider::Policy);
+                let reason = error.to_string();
+                let fault = Note::Faulted { verb, decider, reason, inadmissible: true };
+                self.record(fault, self.shared.clock.now());
+                body
+            }
+        }
+    }
+
+    fn prepare(&self, candidate: CandidateId, continues: bool) -> Result<Prepared, Outcome> {
         let facts = &self.route.rules.candidates[candidate.index()].facts;
         let target = &self.route.targets[candidate.index()];
         let asked_before = self.attempts.first().map(|first| self.provider_of(first.candidate));
@@ -255,18 +282,10 @@ impl Driver {
             model: &facts.model,
             strictness: self.route.strictness,
             continues: continues.then_some((self.said.as_str(), facts.continuation(&self.call))),
-            edits,
             first_provider: asked_before.is_none_or(|provider| provider == facts.provider),
             unix_now: self.shared.clock.unix(),
         };
-        let Prepared { body, headers, expect, dropped } =
-            self.inquiry.prepare(&change).map_err(unsent)?;
-        let attempt = Attempt::new(&target.endpoint, expect, headers, body);
-        let attempt = attempt.ok_or_else(|| {
-            let field = self.inquiry.task.label();
-            unsent(Untranslatable::new(field, "the provider has no such API").into())
-        })?;
-        Ok((attempt, dropped))
+        self.inquiry.prepare(&change).map_err(unsent)
     }
 
     fn provider_of(&self, candidate: CandidateId) -> &str {
@@ -326,9 +345,28 @@ impl Driver {
                 let running = &mut self.attempts[id.index()];
                 running.stop();
                 running.error = error;
+                let outcome = self.judged(id, outcome);
                 self.feed(Event::Ended(id, outcome));
             }
         }
+    }
+
+    /// The outcome, but that a target which was asked to go on with a text and
+    /// said nothing did not end it: what the client has would pass for whole.
+    /// One that takes the text as the beginning of its own answer can know that
+    /// there is no more.
+    fn judged(&self, id: AttemptId, outcome: Outcome) -> Outcome {
+        let running = &self.attempts[id.index()];
+        let facts = &self.route.rules.candidates[running.candidate.index()].facts;
+        let asked = running.continues && facts.continuation(&self.call) == Continuation::Ask;
+        if outcome != Outcome::Completed || !asked || self.said.is_empty() {
+            return outcome;
+        }
+        let answer = running.answer_text();
+        if answer.text.trim().is_empty() && answer.tool_calls.is_empty() {
+            return Outcome::NotAnAnswer { detail: "an empty continuation".to_owned() };
+        }
+        outcome
     }
 
     fn headed(&mut self, id: AttemptId, headers: Headers) {
@@ -338,7 +376,8 @@ impl Driver {
         headers::name_request_id(&mut running.headers, self.inquiry.dialect);
         if requests_left.is_some() || tokens_left.is_some() {
             let candidate = &self.route.rules.candidates[running.candidate.index()];
-            candidate.target.rate_limits(requests_left, tokens_left);
+            let now = self.shared.clock.now();
+            candidate.target.rate_limits(requests_left, tokens_left, now);
         }
         self.feed(Event::Progress(id, Progress::Headers));
     }
@@ -483,7 +522,10 @@ impl Driver {
         let pieces = std::mem::take(&mut running.held);
         running.held_bytes = 0;
         match amended {
-            Some(text) => self.relay.forward_amended(pieces, &text),
+            Some(text) => {
+                self.relay.forward_amended(pieces, &text);
+                running.amended = Some(Amended { text, replaced: running.held_text });
+            }
             None => return self.forward(id, pieces).err(),
         }
         None

@@ -9,7 +9,7 @@ use crate::failover::exchange::{Action, Delivery, Event, Exchange, Route, Start}
 use crate::failover::{Call, Note, Outcome, Timestamp};
 
 /// No call may ask more than this, whatever its policy answers.
-const MOST_QUESTIONS: u32 = 256;
+const MOST_QUESTIONS: u32 = 512;
 
 pub(super) struct Watched {
     exchange: Exchange,

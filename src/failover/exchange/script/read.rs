@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Row;
 use crate::failover::attempt::{ErrorReply, Outcome, Progress};
 use crate::failover::consult::{
-    Launch, NextStep, Opinion, PolicyRefusal, Ruling, Selection, Verdict,
+    Edit, Launch, NextStep, Opinion, PolicyRefusal, Ruling, Selection, Verdict,
 };
 use crate::failover::exchange::{Candidate, Event, Route};
 use crate::failover::health::{Credential, Observation, Target};
@@ -81,6 +81,7 @@ fn set_call(call: &mut Call, word: &str) -> bool {
         ("tools", "") => call.needs = call.needs | Features::TOOLS,
         ("embeddings", "") => call.operation = Operation::Embeddings,
         ("input", tokens) => call.input_tokens = tokens.parse().expect("tokens"),
+        ("output", tokens) => call.max_output_tokens = Some(tokens.parse().expect("tokens")),
         _ => return false,
     }
     true
@@ -283,17 +284,18 @@ pub(super) fn opinion(text: &str) -> Opinion {
     }
 }
 
-/// `b after 50ms first 2s total 9s`, by the target's place in the alphabet.
+/// `b after 50ms first 2s total 9s without /x`, by the target's place in the alphabet.
 fn launch(text: &str) -> Launch {
     let mut words = text.split_whitespace();
     let name = words.next().expect("a target");
     let place = name.bytes().next().map_or(0, |letter| u32::from(letter.wrapping_sub(b'a')));
     let mut launch = Launch::plain(CandidateId(place));
-    while let (Some(what), Some(time)) = (words.next(), words.next()) {
+    while let (Some(what), Some(value)) = (words.next(), words.next()) {
         match what {
-            "after" => launch.after = length(time),
-            "first" => launch.first_token_timeout = Some(length(time)),
-            "total" => launch.total_timeout = Some(length(time)),
+            "after" => launch.after = length(value),
+            "first" => launch.first_token_timeout = Some(length(value)),
+            "total" => launch.total_timeout = Some(length(value)),
+            "without" => launch.edits.push(Edit { pointer: value.to_owned(), value: None }),
             other => panic!("a launch has no {other}"),
         }
     }

@@ -43,7 +43,8 @@ pub(super) fn action(world: &World, started: &[CandidateId], action: &Action) ->
         }
         Action::Start(start) => {
             let what = if start.continues { "continue" } else { "start" };
-            format!("{what} {}", name(start.attempt))
+            let without = start.edits.iter().map(|edit| format!(" without {}", edit.pointer));
+            format!("{what} {}{}", name(start.attempt), without.collect::<String>())
         }
         Action::Abort(id) => format!("abort {}", name(*id)),
         Action::Deliver(Delivery::Attempt { attempt, amended }) => {

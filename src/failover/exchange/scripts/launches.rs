@@ -17,6 +17,18 @@ fn a_hedge_starts_after_its_delay_and_the_first_to_speak_wins() {
 }
 
 #[test]
+fn the_same_target_again_gets_the_same_request() {
+    check(
+        "a b",
+        "policy select launch a without /seed
+        policy classify retry 1s
+        0ms begin        -> start a1 without /seed
+        10ms a1 503
+        1010ms           -> start a2 without /seed",
+    );
+}
+
+#[test]
 fn an_answer_in_time_needs_no_hedge() {
     check(
         PLENTY,

@@ -49,6 +49,7 @@ fn the_last_possible_attempt_is_exempt_from_the_first_token_limit() {
     // Nor is a target one that lacks what the call needs, or is known to be down.
     check("a b(no-tools) | tools", "0ms begin -> start a1\n 10s -> exempt a1");
     check("a b(window=50)", "0ms begin -> start a1\n 10s -> exempt a1");
+    check("a b(window=150) | output=100", "0ms begin -> start a1\n 10s -> exempt a1");
     check(
         "a b",
         "0ms b cools 1h
@@ -201,6 +202,16 @@ fn a_missing_terminator_is_waited_for_briefly() {
         "0ms begin         -> start a1
         1s a1 content 5   -> deliver a1
         2s a1 finished
+        4s                -> abort a1, finish",
+    );
+    // Whatever is said after the end does not put it off.
+    check(
+        "a b",
+        "0ms begin         -> start a1
+        1s a1 content 5   -> deliver a1
+        2s a1 finished
+        3s a1 content 5
+        3500ms a1 finished
         4s                -> abort a1, finish",
     );
     for end in ["cut", "malformed"] {
