@@ -55,6 +55,7 @@ fn policy(policy: &PolicyStatus, now: Timestamp) -> Value {
         "state": policy.state.label(),
         "deleted": policy.deleted,
         "faults": policy.faults,
+        "not_asked": policy.not_asked,
         "last_fault": policy.last_fault.as_ref().map(|fault| json!({
             "reason": fault.reason,
             "ago_ms": ago_ms(fault.at),

@@ -131,9 +131,11 @@ fn ruling(library: &Library, route: &Route, class: FailureClass) -> Ruling {
     let question = question(route, &failure);
     match panel.decide(&question, &material(route), route.rules.cooldown_max).opinion {
         Opinion::Classify(ruling) => ruling,
-        Opinion::None | Opinion::Select(_) | Opinion::Validate(_) | Opinion::Fault { .. } => {
-            fallback::classify(&failure)
-        }
+        Opinion::None
+        | Opinion::Select(_)
+        | Opinion::Validate(_)
+        | Opinion::Fault { .. }
+        | Opinion::Unasked { .. } => fallback::classify(&failure),
     }
 }
 

@@ -90,11 +90,17 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { MISUSED } else { 0 });
         }
     };
-    if let Err(problem) = telemetry::start(arguments.log_format, arguments.log()) {
-        complain(&problem);
-        return ExitCode::from(MISUSED);
+    match telemetry::start(arguments.log_format, arguments.log()) {
+        Ok(_log) => run(arguments.verb),
+        Err(problem) => {
+            complain(&problem);
+            ExitCode::from(MISUSED)
+        }
     }
-    match arguments.verb {
+}
+
+fn run(verb: Verb) -> ExitCode {
+    match verb {
         Verb::Serve(verb) => serve::run(&verb),
         Verb::Check(verb) => check::run(&verb),
         Verb::Init(verb) => init::run(&verb),

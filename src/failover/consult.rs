@@ -87,6 +87,10 @@ pub enum Opinion {
     Fault {
         reason: String,
     },
+    /// It could not be asked, through no fault of its own: the next decider is.
+    Unasked {
+        reason: String,
+    },
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -210,7 +214,9 @@ impl Admission {
     pub fn admit(&self, verb: Verb, opinion: &Opinion) -> Result<bool, String> {
         match (verb, opinion) {
             (_, Opinion::None) => return Ok(false),
-            (_, Opinion::Fault { reason }) => return Err(reason.clone()),
+            (_, Opinion::Fault { reason } | Opinion::Unasked { reason }) => {
+                return Err(reason.clone());
+            }
             (Verb::SelectProvider, Opinion::Select(selection)) => self.selection(selection)?,
             (Verb::ClassifyError { .. }, Opinion::Classify(ruling)) => self.ruling(ruling)?,
             (Verb::ValidateOutput { .. }, Opinion::Validate(verdict)) => self.verdict(verdict)?,
@@ -316,6 +322,7 @@ impl Opinion {
         match self {
             Self::None => "no opinion".to_owned(),
             Self::Fault { reason } => format!("fault: {reason}"),
+            Self::Unasked { reason } => format!("not asked: {reason}"),
             Self::Select(selection) => selection.describe(),
             Self::Classify(ruling) => ruling.describe(),
             Self::Validate(Verdict::Accept) => "accept".to_owned(),

@@ -66,7 +66,7 @@ impl Gist {
     #[must_use]
     pub fn of(opinion: &Opinion) -> Self {
         match opinion {
-            Opinion::None | Opinion::Fault { .. } => Self::Nothing,
+            Opinion::None | Opinion::Fault { .. } | Opinion::Unasked { .. } => Self::Nothing,
             Opinion::Select(selection) => Self::of_selection(selection),
             Opinion::Classify(ruling) => Self::of_ruling(ruling),
             Opinion::Validate(Verdict::Accept) => Self::Accept,

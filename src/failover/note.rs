@@ -16,7 +16,7 @@ pub enum Note {
     /// A decider had no opinion.
     PassedOver { verb: &'static str, decider: Decider },
     /// A decider failed, or answered what cannot be done.
-    Faulted { verb: &'static str, decider: Decider, reason: String, inadmissible: bool },
+    Faulted { verb: &'static str, decider: Decider, reason: String, fault: FaultKind },
     /// A launch was not started.
     Barred { candidate: CandidateId, bar: Bar },
     /// An attempt was started.
@@ -52,6 +52,28 @@ impl StartReason {
             Self::Hedge => "hedge",
             Self::Retry => "retry",
             Self::Continuation => "continuation",
+        }
+    }
+}
+
+/// In what way a decider is no help.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FaultKind {
+    /// It failed.
+    Failed,
+    /// It answered what cannot be done.
+    Inadmissible,
+    /// It could not be asked, which is no fault of its own.
+    NotAsked,
+}
+
+impl FaultKind {
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Failed => "fault",
+            Self::Inadmissible => "inadmissible answer",
+            Self::NotAsked => "not asked",
         }
     }
 }

@@ -39,6 +39,8 @@ pub enum Cause {
     Policy,
     /// The end of a delivered answer was rejected.
     Rejected,
+    /// The gateway ends: another one may serve the call.
+    Halted,
 }
 
 impl Cause {
@@ -51,6 +53,7 @@ impl Cause {
             Self::NothingToTry => "nothing-to-try",
             Self::Policy => "policy",
             Self::Rejected => "rejected",
+            Self::Halted => "halted",
         }
     }
 }

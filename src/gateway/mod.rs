@@ -24,7 +24,7 @@ mod timer;
 mod trace;
 mod trial;
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -56,6 +56,8 @@ pub struct Shared {
     /// Serialises reloads, which read the generation and then replace it.
     reloading: Mutex<()>,
     under_way: AtomicUsize,
+    /// Calls under way are to be refused: the drain limit passed.
+    halted: AtomicBool,
     /// Advanced for every id and seed.
     random: AtomicU64,
 }
@@ -112,6 +114,7 @@ impl Shared {
             generation: ArcSwap::from_pointee(generation),
             reloading: Mutex::new(()),
             under_way: AtomicUsize::new(0),
+            halted: AtomicBool::new(false),
             random: AtomicU64::new(seed),
         }))
     }
@@ -147,6 +150,15 @@ impl Shared {
     #[must_use]
     pub fn under_way(&self) -> usize {
         self.under_way.load(Ordering::Relaxed)
+    }
+
+    /// Has every call under way refused, within `driver::LOOK`.
+    fn halt(&self) {
+        self.halted.store(true, Ordering::Relaxed);
+    }
+
+    fn is_halted(&self) -> bool {
+        self.halted.load(Ordering::Relaxed)
     }
 
     /// A place for one more call, if there is one.

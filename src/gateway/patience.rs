@@ -1,8 +1,11 @@
 //! A client's connection that ends with an error once the client has taken
-//! nothing for too long: what waits to be written would wait for ever.
+//! nothing for too long, what waits to be written would wait for ever, or has
+//! not said for too long what it wants.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,11 +19,39 @@ pub struct Patient<T> {
     patience: Duration,
     /// Runs from the first write that the client did not take.
     waiting: Option<Pin<Box<Sleep>>>,
+    /// Runs until the first request has come.
+    unasked: Option<Unasked>,
+}
+
+/// The time a client has for the head of its first request, however it comes:
+/// bytes that trickle in keep nothing open.
+#[derive(Debug)]
+struct Unasked {
+    limit: Pin<Box<Sleep>>,
+    asked: Arc<AtomicBool>,
 }
 
 impl<T> Patient<T> {
     pub const fn new(io: T, patience: Duration) -> Self {
-        Self { io, patience, waiting: None }
+        Self { io, patience, waiting: None, unasked: None }
+    }
+
+    /// The same, with a limit for the first request. Whoever serves the
+    /// connection says that it came.
+    pub fn with_limit(mut self, limit: Duration, asked: &Arc<AtomicBool>) -> Self {
+        let (limit, asked) = (Box::pin(sleep(limit)), Arc::clone(asked));
+        self.unasked = Some(Unasked { limit, asked });
+        self
+    }
+
+    /// Ready once the first request took too long.
+    fn gave_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(unasked) = &mut self.unasked else { return Poll::Pending };
+        if unasked.asked.load(Ordering::Relaxed) {
+            self.unasked = None;
+            return Poll::Pending;
+        }
+        unasked.limit.as_mut().poll(cx)
     }
 
     /// A write as it went, or its end if it has been going for too long.
@@ -45,6 +76,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for Patient<T> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.gave_up(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         Pin::new(&mut self.io).poll_read(cx, buffer)
     }
 }
@@ -98,5 +132,26 @@ mod tests {
         };
         let (written, ()) = tokio::join!(writing, reading);
         assert_eq!(written.expect_err("one byte is left").kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_first_request_that_trickles_in_is_given_up() {
+        let limit = Duration::from_millis(100);
+        for comes in [false, true] {
+            let (near, mut far) = duplex(64);
+            let asked = Arc::new(AtomicBool::new(comes));
+            let mut near = Patient::new(near, limit).with_limit(limit, &asked);
+            let trickle = async {
+                for _ in 0..12 {
+                    sleep(limit / 10).await;
+                    far.write_all(b"x").await.expect("there is room");
+                }
+                drop(far);
+            };
+            let mut read = Vec::new();
+            let (ended, ()) = tokio::join!(near.read_to_end(&mut read), trickle);
+            assert_eq!(ended.is_ok(), comes, "{ended:?}");
+            assert_eq!(read.len() == 12, comes, "{read:?}");
+        }
     }
 }

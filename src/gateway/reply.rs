@@ -133,6 +133,11 @@ pub fn error(dialect: Dialect, error: &ErrorOut<'_>, by: &Stamp) -> Response<Rep
     response
 }
 
+/// Says that the call may be made again: elsewhere it was not tried.
+pub fn invite_retry(response: &mut Response<ReplyBody>) {
+    response.headers_mut().insert(SHOULD_RETRY, HeaderValue::from_static("true"));
+}
+
 /// A provider's own error, with the status the heart decided on.
 #[must_use]
 pub fn surfaced(refusal: &Refusal, original: &ErrorBody, by: &Stamp) -> Response<ReplyBody> {

@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
@@ -15,7 +16,7 @@ use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use super::patience::Patient;
-use super::{Shared, ingress};
+use super::{Shared, driver, ingress};
 
 const H2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How often a connection that has sent part of the preface is looked at.
@@ -23,11 +24,14 @@ const PREFACE_PAUSE: Duration = Duration::from_millis(5);
 /// After an accept that failed, usually for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long clients have to take their errors once the drain limit has passed.
+const LAST_WORDS: Duration = driver::LOOK.saturating_mul(2);
+
 /// Whether everything under way was finished.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Drained {
     Fully,
-    /// The limit passed; this many calls were cut off.
+    /// The limit passed; this many calls were refused or cut off.
     CutOff(usize),
 }
 
@@ -52,10 +56,15 @@ pub async fn serve(
     }
     drop(listener);
     let limit = shared.generation().config.server.drain_timeout;
-    match tokio::time::timeout(limit, graceful.shutdown()).await {
-        Ok(()) => Drained::Fully,
-        Err(_) => Drained::CutOff(shared.under_way()),
+    let mut draining = std::pin::pin!(graceful.shutdown());
+    if tokio::time::timeout(limit, &mut draining).await.is_ok() {
+        return Drained::Fully;
     }
+    let left = shared.under_way();
+    shared.halt();
+    // Whoever does not take his error in this time is cut off without one.
+    let _ = tokio::time::timeout(LAST_WORDS, draining).await;
+    Drained::CutOff(left)
 }
 
 /// Whoever could say stop is gone: then it is said.
@@ -89,8 +98,11 @@ async fn connection(
         () = stopped(&mut stop) => return Ok(()),
         spoken = tokio::time::timeout(header_timeout, speaks_http2(&stream)) => spoken??,
     };
-    let io = TokioIo::new(Patient::new(stream, write_timeout));
+    let asked = Arc::new(AtomicBool::new(false));
+    let io = Patient::new(stream, write_timeout).with_limit(header_timeout, &asked);
+    let io = TokioIo::new(io);
     let service = service_fn(move |request| {
+        asked.store(true, Ordering::Relaxed);
         let shared = Arc::clone(&shared);
         async move { Ok::<_, Infallible>(ingress::serve(shared, request).await) }
     });
@@ -102,7 +114,8 @@ async fn connection(
             .serve_connection(io, service);
         watcher.watch(connection).await?;
     } else {
-        // hyper has one timer for the head and for the pause before it.
+        // hyper has one timer for the head and for the pause before it: the limit
+        // of a head is that of the first one.
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(idle_timeout)

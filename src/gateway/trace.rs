@@ -196,9 +196,8 @@ impl Trace {
             Note::PassedOver { verb, decider } => {
                 format!("{verb}: {} had no opinion", decider.label())
             }
-            Note::Faulted { verb, decider, reason, inadmissible } => {
-                let kind = if *inadmissible { "inadmissible answer" } else { "fault" };
-                format!("{verb}: {kind} of {}: {reason}", decider.label())
+            Note::Faulted { verb, decider, reason, fault } => {
+                format!("{verb}: {} of {}: {reason}", fault.label(), decider.label())
             }
             Note::Barred { candidate, bar } => {
                 format!("{} not started: {}", self.name(*candidate), bar.label())

@@ -11,7 +11,8 @@ use tracing::warn;
 use super::trace::{End, Trace};
 use crate::config;
 use crate::failover::canary::{Arm, CallEnd, Canary, Figures, Lot, Why, blames_request};
-use crate::failover::{Note, Timestamp};
+use crate::failover::note::FaultKind;
+use crate::failover::{Decider, Note, Timestamp};
 use crate::policy::{Digest, Policy, Standing};
 
 /// The canaries of all routes, by the route's name.
@@ -214,7 +215,9 @@ pub struct Part {
 impl Part {
     /// What the heart notes while the call is served.
     pub fn noted(&self, note: &Note, now: Timestamp) {
-        if let Note::Faulted { decider: crate::failover::Decider::Policy, .. } = note {
+        if let Note::Faulted { decider: Decider::Policy, fault, .. } = note
+            && *fault != FaultKind::NotAsked
+        {
             self.trial.faulted(self.drawn, now);
         }
     }

@@ -176,7 +176,7 @@ fn output(facts: OutputFacts) -> Output {
 
 fn answer(opinion: &Opinion) -> Answer {
     match opinion {
-        Opinion::None | Opinion::Fault { .. } => Answer::Nothing,
+        Opinion::None | Opinion::Fault { .. } | Opinion::Unasked { .. } => Answer::Nothing,
         Opinion::Select(selection) => selected(selection),
         Opinion::Classify(ruling) => ruled(ruling),
         Opinion::Validate(Verdict::Accept) => Answer::Accept,

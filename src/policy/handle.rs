@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -62,6 +62,11 @@ pub enum Origin {
     File(PathBuf),
 }
 
+/// An answer of a quick policy that takes longer lags, and so many in a row are
+/// no accident.
+const LAGGING: Duration = Duration::from_millis(1);
+const LAGGARD: u32 = 3;
+
 /// What is known of a policy once it is loaded.
 #[derive(Clone, Debug)]
 pub struct Facts {
@@ -86,6 +91,12 @@ pub struct Policy {
     /// Whether the record of faults has to be looked at: from a fault until the
     /// policy has proved itself again.
     watched: AtomicBool,
+    /// Whether it may be asked on a thread that serves others; see `pace`.
+    quick: AtomicBool,
+    /// Answers in a row that were not quick at all.
+    laggard: AtomicU32,
+    /// Questions it could not be asked, for want of a thread.
+    not_asked: AtomicU64,
     /// The version before, always kept: it answers while this one is in
     /// quarantine, and takes over when the operator goes back. Only the current
     /// version has one, so that two are kept at most.
@@ -100,6 +111,7 @@ impl fmt::Debug for Policy {
 
 impl Policy {
     pub(super) fn new(facts: Facts, program: Program, clock: Clock, pool: Arc<SlowPool>) -> Self {
+        let quick = facts.quick;
         Self {
             short_digest: facts.digest.short(),
             facts,
@@ -108,6 +120,9 @@ impl Policy {
             pool,
             faults: Mutex::default(),
             watched: AtomicBool::new(false),
+            quick: AtomicBool::new(quick),
+            laggard: AtomicU32::new(0),
+            not_asked: AtomicU64::new(0),
             previous: ArcSwapOption::empty(),
         }
     }
@@ -117,7 +132,8 @@ impl Policy {
     #[must_use]
     pub fn afresh(&self, clock: Clock) -> Self {
         let name = Arc::clone(&self.facts.name);
-        let owner = Owner { name, notes: Arc::default(), clock: Arc::clone(&clock) };
+        let (notes, log) = (Arc::default(), Arc::default());
+        let owner = Owner { name, notes, log, clock: Arc::clone(&clock) };
         let facts = Facts { loaded_at: clock(), ..self.facts.clone() };
         Self::new(facts, self.program.afresh(owner), clock, Arc::clone(&self.pool))
     }
@@ -200,10 +216,47 @@ impl Policy {
         &self.facts
     }
 
-    /// Whether it may be asked on a thread that serves others too.
+    /// Whether it may be asked on a thread that serves others too: it, and
+    /// whoever answers for it in quarantine.
     #[must_use]
     pub fn quick(&self) -> bool {
-        self.facts.quick
+        let stands = !self.watched.load(Ordering::Relaxed);
+        let before = || self.previous.load().as_ref().is_none_or(|before| before.quick());
+        self.quick.load(Ordering::Relaxed) && (stands || before())
+    }
+
+    /// Counts a question it could not be asked, and tells the operator once.
+    pub(super) fn count_not_asked(&self, reason: &str) {
+        if self.not_asked.fetch_add(1, Ordering::Relaxed) == 0 {
+            let (policy, digest) = (self.name(), self.short_digest());
+            tracing::warn!(
+                policy,
+                digest,
+                reason,
+                "policy too slow for its calls: the built-in decides some of them; \
+                 /status counts them as not_asked"
+            );
+        }
+    }
+
+    #[must_use]
+    pub fn not_asked(&self) -> u64 {
+        self.not_asked.load(Ordering::Relaxed)
+    }
+
+    /// What made it quick were made-up questions. One that is not with real ones
+    /// delays whoever shares its thread, and gets one of the pool.
+    fn pace(&self, took: Duration) {
+        if took < LAGGING {
+            self.laggard.store(0, Ordering::Relaxed);
+        } else if self.laggard.fetch_add(1, Ordering::Relaxed) + 1 == LAGGARD
+            && !self.is_built_in()
+            && self.quick.swap(false, Ordering::Relaxed)
+        {
+            let (policy, digest) = (self.name(), self.short_digest());
+            let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+            tracing::info!(policy, digest, took_us, "policy is asked on the pool for slow ones");
+        }
     }
 
     /// Who answers when this policy is asked now: itself, in quarantine the last
@@ -233,9 +286,13 @@ impl Policy {
                 None => Opinion::None,
             };
         }
+        let asked_at = (self.clock)();
         let opinion = self.program.ask(question, material);
+        self.pace((self.clock)().since(asked_at));
         match &opinion {
             Opinion::Fault { reason } => self.count_fault(reason),
+            // Those come from the pool alone.
+            Opinion::Unasked { .. } => {}
             Opinion::None | Opinion::Select(_) | Opinion::Classify(_) | Opinion::Validate(_) => {
                 self.count_success();
             }

@@ -97,7 +97,12 @@ impl Loader {
         };
         let compile_time = (self.clock)().since(before);
         let name: Arc<str> = name.into();
-        let owner = Owner { name: Arc::clone(&name), notes, clock: Arc::clone(&self.clock) };
+        let owner = Owner {
+            name: Arc::clone(&name),
+            notes,
+            log: Arc::default(),
+            clock: Arc::clone(&self.clock),
+        };
         let program = Program::link(&self.engine, &component, owner, instances)?;
         trial::check_types(&program)?;
         let quick = trial::run(&program, &self.clock)? || origin == Origin::BuiltIn;

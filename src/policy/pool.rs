@@ -1,5 +1,6 @@
 //! A few threads for policies too slow to run on a thread that serves others.
 
+use std::num::NonZero;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -11,9 +12,10 @@ use super::handle::Policy;
 use crate::failover::consult::{Opinion, Question};
 use crate::failover::time::Timestamp;
 
-const THREADS: usize = 2;
-/// Questions that wait for a thread; one more is answered with a fault.
-const QUEUE_MAX: usize = 64;
+const THREADS_LEAST: usize = 2;
+/// Questions that wait for a thread, for each of them; beyond that the policy is
+/// not asked.
+const QUEUE_MAX: usize = 32;
 
 struct Job {
     policy: Arc<Policy>,
@@ -44,25 +46,31 @@ impl SlowPool {
     ) -> Opinion {
         let (reply, answer) = oneshot::channel();
         let asked_at = policy.now();
-        let job = Job { policy, question, material, asked_at, reply };
+        let job = Job { policy: Arc::clone(&policy), question, material, asked_at, reply };
         let queue = self.queue.get_or_init(|| start(self.patience));
         match queue.try_send(job) {
-            Ok(()) => answer.await.unwrap_or_else(|_| fault("the policy thread died")),
-            Err(TrySendError::Full(_)) => fault("policy pool is full"),
-            Err(TrySendError::Disconnected(_)) => fault("policy pool is gone"),
+            Ok(()) => answer.await.unwrap_or_else(|_| not_asked(&policy, "the policy thread died")),
+            Err(TrySendError::Full(_)) => not_asked(&policy, "policy pool is full"),
+            Err(TrySendError::Disconnected(_)) => not_asked(&policy, "policy pool is gone"),
         }
     }
 }
 
-/// Not the policy's own fault, so it is not counted as one.
-fn fault(reason: &str) -> Opinion {
-    Opinion::Fault { reason: reason.to_owned() }
+fn not_asked(policy: &Policy, reason: &str) -> Opinion {
+    policy.count_not_asked(reason);
+    Opinion::Unasked { reason: reason.to_owned() }
+}
+
+/// One for each two processors: the others serve calls.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(THREADS_LEAST, NonZero::get).div_ceil(2)
 }
 
 fn start(patience: Duration) -> SyncSender<Job> {
-    let (sender, receiver) = sync_channel(QUEUE_MAX);
+    let threads = threads().max(THREADS_LEAST);
+    let (sender, receiver) = sync_channel(QUEUE_MAX * threads);
     let receiver = Arc::new(Mutex::new(receiver));
-    for number in 0..THREADS {
+    for number in 0..threads {
         let receiver = Arc::clone(&receiver);
         std::thread::Builder::new()
             .name(format!("policy-slow-{number}"))
@@ -79,7 +87,7 @@ fn serve(receiver: &Mutex<Receiver<Job>>, patience: Duration) {
         let Ok(job) = next else { return };
         let waited = job.policy.now().since(job.asked_at);
         let opinion = if waited > patience {
-            fault("waited too long for a policy thread")
+            not_asked(&job.policy, "waited too long for a policy thread")
         } else {
             job.policy.ask(&job.question, &job.material)
         };

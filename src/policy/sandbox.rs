@@ -2,6 +2,8 @@
 //! here decides anything about a call.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::Duration;
 
 use wasmtime::UpdateDeadline;
@@ -13,6 +15,7 @@ use super::limits::{Limiter, Limits, Usage};
 use super::notes::Notes;
 use super::wasi::Wasi;
 use super::{Clock, Finish, Material};
+use crate::failover::time::Timestamp;
 
 /// A guest that was not given the processor is not slow: beyond its limit a
 /// call is measured in processor time, but never for longer than this.
@@ -23,6 +26,7 @@ const PREEMPTED_MAX: Duration = Duration::from_millis(40);
 pub struct Owner {
     pub name: Arc<str>,
     pub notes: Arc<Notes>,
+    pub log: Arc<LogBudget>,
     pub clock: Clock,
 }
 
@@ -41,7 +45,7 @@ impl Sandbox {
         Self {
             limiter: Limiter::new(limits, usage),
             material: None,
-            log: LogLines::new(Arc::clone(&owner.name), limits),
+            log: LogLines::new(&owner, limits),
             stopwatch: Stopwatch::new(limits.time),
             wasi: None,
             owner,
@@ -51,7 +55,7 @@ impl Sandbox {
     /// Shows the guest this call, and only this one.
     pub fn begin(&mut self, material: Material) {
         self.material = Some(material);
-        self.log.begin();
+        self.log.begin((self.owner.clock)());
         self.stopwatch.begin();
     }
 
@@ -197,29 +201,61 @@ impl host::Host for Sandbox {
 #[derive(Clone, Debug)]
 pub struct LogLines {
     policy: Arc<str>,
-    left: Arc<std::sync::atomic::AtomicU32>,
+    budget: Arc<LogBudget>,
+    left: Arc<AtomicU32>,
     lines: u32,
     bytes: usize,
 }
 
-impl LogLines {
-    fn new(policy: Arc<str>, limits: &Limits) -> Self {
-        let left = Arc::default();
-        Self { policy, left, lines: limits.log_lines, bytes: limits.log_line_bytes }
+/// The lines that all instances of one policy may still write in this second:
+/// each call has few, but there may be thousands of calls.
+#[derive(Debug, Default)]
+pub struct LogBudget {
+    second: AtomicU64,
+    written: AtomicU32,
+}
+
+/// Lines a policy may write in a second, whatever the number of its calls.
+const LINES_PER_SECOND: u32 = 256;
+
+impl LogBudget {
+    /// A new second begins with a call; two that begin it at once may write a
+    /// few lines more.
+    fn begin(&self, now: Timestamp) {
+        let second = now.since_origin().as_secs();
+        if self.second.swap(second, Relaxed) != second {
+            self.written.store(0, Relaxed);
+        }
     }
 
-    fn begin(&self) {
-        self.left.store(self.lines, std::sync::atomic::Ordering::Relaxed);
+    fn take(&self) -> bool {
+        self.written.load(Relaxed) < LINES_PER_SECOND
+            && self.written.fetch_add(1, Relaxed) < LINES_PER_SECOND
+    }
+}
+
+impl LogLines {
+    fn new(owner: &Owner, limits: &Limits) -> Self {
+        let (policy, budget) = (Arc::clone(&owner.name), Arc::clone(&owner.log));
+        let (lines, bytes) = (limits.log_lines, limits.log_line_bytes);
+        Self { policy, budget, left: Arc::default(), lines, bytes }
+    }
+
+    fn begin(&self, now: Timestamp) {
+        self.left.store(self.lines, Relaxed);
+        self.budget.begin(now);
     }
 
     pub fn line(&self, level: host::Level, message: &str) {
-        use std::sync::atomic::Ordering::Relaxed;
         // One guest writes at a time, so reading and writing need not be one step.
         let left = self.left.load(Relaxed);
         if left == 0 {
             return;
         }
         self.left.store(left - 1, Relaxed);
+        if !self.budget.take() {
+            return;
+        }
         let message = clean(message, self.bytes);
         let policy = &*self.policy;
         match level {
@@ -303,6 +339,18 @@ mod tests {
     fn log_lines_are_cut_and_freed_of_control_characters() {
         assert_eq!(clean("a\u{1b}[31mb\nc\n", 100), "a [31mb c");
         assert_eq!(clean("äöü", 4), "äö…");
+    }
+
+    #[test]
+    fn all_calls_of_a_policy_share_the_lines_of_a_second() {
+        let budget = LogBudget::default();
+        let written = |second| {
+            budget.begin(Timestamp::from_origin(Duration::from_secs(second)));
+            (0..1_000).filter(|_| budget.take()).count()
+        };
+        assert_eq!(written(1), 256);
+        assert_eq!(written(1), 0);
+        assert_eq!(written(2), 256);
     }
 
     #[test]

@@ -66,6 +66,8 @@ pub struct PolicyStatus {
     pub state: PolicyState,
     pub faults: u64,
     pub last_fault: Option<LastFault>,
+    /// Questions the current version could not be asked, for want of a thread.
+    pub not_asked: u64,
     /// Set while the file's latest content is not what is current.
     pub last_refusal: Option<FileRefusal>,
     pub compile_time: Option<Duration>,
@@ -95,6 +97,7 @@ pub(super) fn status(
         state: policy.map_or(PolicyState::Refused, state),
         faults,
         last_fault,
+        not_asked: policy.map(Policy::not_asked).unwrap_or_default(),
         last_refusal: file.and_then(|record| record.refusal.clone()),
         compile_time: policy.map(|policy| policy.facts().compile_time),
         quick: policy.is_some_and(Policy::quick),

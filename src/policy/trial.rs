@@ -41,7 +41,9 @@ pub fn run(program: &Program, clock: &Clock) -> Result<bool, TrialFault> {
             let before = clock();
             match program.ask(&question(verb), &material) {
                 Opinion::Fault { .. } if round == 0 => {}
-                Opinion::Fault { reason } => return Err(TrialFault { verb: verb.label(), reason }),
+                Opinion::Fault { reason } | Opinion::Unasked { reason } => {
+                    return Err(TrialFault { verb: verb.label(), reason });
+                }
                 Opinion::None
                 | Opinion::Select(_)
                 | Opinion::Classify(_)

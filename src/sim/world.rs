@@ -19,6 +19,7 @@ use super::provider::{Arrival, Key, Provider};
 use super::queue::Queue;
 use super::scenario::{Scenario, Scripted};
 use crate::failover::backoff::Rng;
+use crate::failover::note::FaultKind;
 use crate::failover::{
     Action, Answer, AttemptId, Decider, Delivery, ErrorReply, Event, FailureClass, Features, Note,
     Outcome, Progress, Question, Route, Start, Timestamp,
@@ -237,9 +238,9 @@ impl<'s> World<'s> {
                 let place = self.places[call.request.route][candidate.index()];
                 self.book.circuit(place.target, change, self.now);
             }
-            Note::Faulted { decider, reason, inadmissible, .. } => {
+            Note::Faulted { decider, reason, fault, .. } => {
                 self.book.fault(reason);
-                if *inadmissible && *decider == Decider::Policy {
+                if *fault == FaultKind::Inadmissible && *decider == Decider::Policy {
                     self.deciders.count_fault(reason);
                 }
             }

@@ -292,7 +292,7 @@ fn custom_tools_are_wrapped_and_unwrapped() {
         let mut undo = Undo::new(rows.legend(RESPONSES, &asked, wire));
         let said = undo.apply(called("apply_patch", &["{\"inp", "ut\":\"a\\", "nb\"}"]));
         let answer = Answer::of(said.clone()).text();
-        if answer.tool_calls.iter().all(|(_, text)| text != "a\nb") {
+        if answer.tool_calls.iter().all(|call| call.arguments != "a\nb") {
             rows.note("unwrapped", wire, RESPONSES, &format!("{said:?}"), &Value::Null);
         }
     }

@@ -3,10 +3,10 @@
 use backstay::fake::{DEFAULT_WORDS, Server, answer};
 use http_body_util::Full;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::client::{Reply, exchange};
 use crate::support::gateway::{Gateway, Setup, provider};
+use crate::support::scripted::scripted;
 use crate::support::tongue::{Heard, TONGUES, Tongue};
 
 const WIRES: [&str; 5] = ["openai", "openai-responses", "anthropic", "gemini", "azure"];
@@ -510,20 +510,6 @@ async fn a_target_may_have_its_own_prompt_and_parameters() {
             assert_eq!(seen.pointer(pointer), Some(&json!(3)), "{case}: {seen} {heard:?}");
         }
     }
-}
-
-/// A provider that answers every call with these bytes.
-async fn scripted(answer: &'static str) -> std::net::SocketAddr {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let addr = listener.local_addr().expect("its address");
-    tokio::spawn(async move {
-        while let Ok((mut socket, _)) = listener.accept().await {
-            let mut read = vec![0; 64 * 1024];
-            let _request = socket.read(&mut read).await;
-            let _answered = socket.write_all(answer.as_bytes()).await;
-        }
-    });
-    addr
 }
 
 /// Citations have no like in other dialects: the client is told of their loss.

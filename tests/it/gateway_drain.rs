@@ -76,15 +76,28 @@ async fn a_second_signal_ends_it_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_takes_longer_than_the_drain_limit_is_cut() {
+async fn what_takes_longer_than_the_drain_limit_is_refused() {
     let a = provider("a", "ok");
     let endless = Setup::new().provider("a", &a).route("m", &["a/m!trickle"]);
     let mut process = Process::start(&endless.server("drain_timeout = \"300ms\"").text()).await;
-    let stream = open(process.addr, request(chat("m", "hi", true).to_string())).await;
+    let mut stream = open(process.addr, request(chat("m", "hi", true).to_string())).await;
+    let beginning = stream.until("w0001").await;
+    let address = process.addr;
+    let waiting = tokio::spawn(async move { client::ask(address, &chat("m", "hi", false)).await });
+    within("the second call", async {
+        while get(process.admin, "/status").await.json()["calls_under_way"] != 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     process.signal(Signal::TERM);
+    let refused = waiting.await.unwrap();
+    assert_eq!((refused.status, refused.header("x-should-retry")), (503, Some("true")));
+    assert_eq!(refused.json()["error"]["code"], "shutting_down");
     process.ended().await;
-    let (complete, said) = said((stream, Vec::new())).await;
-    assert!(!complete && said.done == 0 && said.finishes.is_empty(), "{complete} {said:?}");
+    let (complete, said) = said((stream, beginning)).await;
+    assert!(complete && said.errors.len() == 1, "{complete} {said:?}");
+    assert!(said.done == 0 && said.finishes.is_empty(), "{said:?}");
     assert!(process.lines().iter().any(|line| line.contains("cut off")), "{:?}", process.lines());
 }
 

@@ -23,6 +23,7 @@ mod policy_panel;
 mod policy_reload;
 mod policy_rollback;
 mod policy_verbs;
+mod provider_bytes;
 mod simulate;
 mod simulate_live;
 mod streams;

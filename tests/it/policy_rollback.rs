@@ -27,7 +27,8 @@ fn label(policy: &Policy) -> String {
         | Opinion::Select(_)
         | Opinion::Classify(_)
         | Opinion::Validate(_)
-        | Opinion::Fault { .. }) => panic!("{other:?}"),
+        | Opinion::Fault { .. }
+        | Opinion::Unasked { .. }) => panic!("{other:?}"),
     }
 }
 

@@ -274,6 +274,7 @@ pub fn show(opinion: &Opinion) -> String {
     match opinion {
         Opinion::None => "none".to_owned(),
         Opinion::Fault { reason } => format!("fault: {reason}"),
+        Opinion::Unasked { reason } => format!("not asked: {reason}"),
         Opinion::Select(selection) => show_selection(selection),
         Opinion::Classify(ruling) => show_ruling(ruling),
         Opinion::Validate(Verdict::Accept) => "accept".to_owned(),

@@ -12,7 +12,7 @@ use crate::failover::call::{AttemptId, CandidateId, CandidateView};
 use crate::failover::consult::{
     Admission, Decider, NextStep, Opinion, Ruling, Selection, Verb, Verdict,
 };
-use crate::failover::note::Note;
+use crate::failover::note::{FaultKind, Note};
 use crate::failover::rules::CallRules;
 use crate::failover::time::Timestamp;
 use crate::failover::{Failure, Outcome, classify, fallback};
@@ -175,8 +175,15 @@ impl Exchange {
             Err(reason) => Some(reason),
         };
         if let Some(reason) = reason {
-            let inadmissible = !matches!(answer.opinion, Opinion::Fault { .. });
-            self.note(Note::Faulted { verb, decider, reason, inadmissible });
+            let fault = match answer.opinion {
+                Opinion::Fault { .. } => FaultKind::Failed,
+                Opinion::Unasked { .. } => FaultKind::NotAsked,
+                Opinion::None
+                | Opinion::Select(_)
+                | Opinion::Classify(_)
+                | Opinion::Validate(_) => FaultKind::Inadmissible,
+            };
+            self.note(Note::Faulted { verb, decider, reason, fault });
         }
         self.ask_next(matter, decider, seed, now);
     }
@@ -228,6 +235,7 @@ impl Exchange {
                 Matter::Select | Matter::Classify(_) | Matter::Validate(..),
                 Opinion::None
                 | Opinion::Fault { .. }
+                | Opinion::Unasked { .. }
                 | Opinion::Select(_)
                 | Opinion::Classify(_)
                 | Opinion::Validate(_),

@@ -94,7 +94,13 @@ impl Exchange {
         if !cooldown.is_zero() {
             target.cool_down(now + cooldown);
         }
-        let fair = !attempt.ran_out_before_content() || self.had_fair_time(attempt, now);
+        let fair = match attempt.ran_out_in() {
+            Some(Phase::Body) => !self.was_cut_by_plan(attempt, now),
+            Some(Phase::Connect | Phase::Headers | Phase::FirstToken) => {
+                self.had_fair_time(attempt, now)
+            }
+            None => true,
+        };
         let weight = match (ruling.counts && fair, ruling.class.weight()) {
             (false, _) => Weight::None,
             (true, Weight::None) => Weight::Hard,
@@ -255,6 +261,7 @@ impl Exchange {
         let (status, code) = match cause {
             Cause::Deadline => (504, "deadline_exceeded"),
             Cause::NothingToTry => (503, "no_target_available"),
+            Cause::Halted => (503, "shutting_down"),
             Cause::Exhausted | Cause::Rejected | Cause::Policy | Cause::Surfaced(_) => {
                 refusal::status_of(class)
             }
@@ -276,6 +283,7 @@ impl Exchange {
         match cause {
             Cause::Deadline => format!("the deadline passed after {count} attempts"),
             Cause::NothingToTry => "no target can be tried now".to_owned(),
+            Cause::Halted => "the gateway is shutting down".to_owned(),
             Cause::Rejected => "the answer was rejected after it was delivered".to_owned(),
             Cause::Exhausted | Cause::Policy | Cause::Surfaced(_) if self.committed.is_some() => {
                 "the answer broke off and could not be continued".to_owned()
@@ -309,13 +317,12 @@ impl super::Attempt {
         refused || matches!(outcome, Outcome::ConnectTimeout)
     }
 
-    const fn ran_out_before_content(&self) -> bool {
+    /// How far it had got when its time ran out, if that is how it ended.
+    const fn ran_out_in(&self) -> Option<Phase> {
         match &self.state {
-            AttemptState::Ended { outcome: Outcome::TimedOut { phase }, .. } => {
-                !matches!(phase, Phase::Body)
-            }
+            AttemptState::Ended { outcome: Outcome::TimedOut { phase }, .. } => Some(*phase),
             AttemptState::Ended { .. } | AttemptState::Running | AttemptState::Settled { .. } => {
-                false
+                None
             }
         }
     }

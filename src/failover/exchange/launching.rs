@@ -197,24 +197,36 @@ impl Exchange {
         })
     }
 
-    /// Whether an attempt had as long for its first content as its limits say,
-    /// or half of the whole call: less says nothing about the target.
+    /// Whether an attempt had as long for its first content as the route gives
+    /// it, or half of the whole call: less says nothing about the target, and
+    /// what a policy's plan gives may be any less.
     pub(super) fn had_fair_time(&self, attempt: &Attempt, until: Timestamp) -> bool {
         let half = self.route.rules.deadline / 2;
-        until.since(attempt.started) >= self.patience(attempt).min(half)
+        until.since(attempt.started) >= self.usual_patience(attempt).min(half)
     }
 
-    /// How long the first content may take: of a stream, or of a whole answer.
+    /// Whether it was its plan's own limit that ended an attempt at its answer.
+    pub(super) fn was_cut_by_plan(&self, attempt: &Attempt, until: Timestamp) -> bool {
+        let total = attempt.launch.total_timeout;
+        total.is_some_and(|total| until.since(attempt.started) >= total)
+            && until.since(attempt.heard) < self.route.rules.between_chunks
+    }
+
+    /// How long the first content may take.
     fn patience(&self, attempt: &Attempt) -> Duration {
+        attempt.own_limit(self.usual_patience(attempt))
+    }
+
+    /// The same by the route: of a stream, or of a whole answer.
+    fn usual_patience(&self, attempt: &Attempt) -> Duration {
         let rules = &self.route.rules;
-        let route = if self.call.streams() {
+        if self.call.streams() {
             let for_input = rules.first_token_per_8k.saturating_mul(self.call.input_tokens / 8_000);
             rules.first_token.saturating_add(for_input)
         } else {
             let candidate = self.route.candidates.get(attempt.launch.candidate.index());
             candidate.map_or(rules.whole_max, |c| c.target.answer_limit(rules, attempt.started))
-        };
-        attempt.own_limit(route)
+        }
     }
 
     /// Ends the attempts whose limit has passed. The last possible attempt is

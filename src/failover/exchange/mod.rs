@@ -25,7 +25,7 @@ use super::call::{AttemptId, Call, CandidateId, TargetFacts};
 use super::consult::{Answer, Edit, Launch, Question};
 use super::health::{Pass, Target};
 use super::note::Note;
-use super::refusal::Refusal;
+use super::refusal::{Cause, Refusal};
 use super::rules::{CallRules, Hold};
 use super::time::Timestamp;
 
@@ -42,6 +42,8 @@ pub enum Event {
     Ended(AttemptId, Outcome),
     /// The client left.
     ClientGone,
+    /// The gateway ends, and cannot wait for this call any longer.
+    Halted,
     /// `wake_at` has come.
     Woke,
 }
@@ -231,6 +233,7 @@ impl Exchange {
         match event {
             Event::Ended(id, outcome) => self.ended(id, outcome, now),
             Event::ClientGone => self.end(now),
+            Event::Halted => self.refuse_with(Cause::Halted, now),
             // Too late to start or to deliver anything: `turn` ends the call.
             Event::Begin | Event::Answered(_) | Event::Progress(..) if expired => {}
             Event::Begin => self.want(Matter::Select),

@@ -10,6 +10,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
@@ -29,6 +30,7 @@ use crate::dialect::hub::Untranslatable;
 use crate::dialect::translate::Refused;
 use crate::dialect::{AnswerText, Continuation, Head, edit, headers};
 use crate::failover::consult::Edit;
+use crate::failover::note::FaultKind;
 use crate::failover::{
     Action, Answer, AttemptId, Call, CandidateId, Decider, Delivery, Event, Exchange, Note,
     Opinion, Outcome, Progress, Question, Start, Timestamp, Verb,
@@ -40,6 +42,10 @@ pub use witness::Witness;
 
 /// What is held of a stream before its commit, at the most.
 const MOST_HELD: usize = 32 << 20;
+
+/// How often a call looks whether the gateway still waits for it: to be told
+/// would cost every call more than that does a long one.
+pub const LOOK: Duration = Duration::from_secs(1);
 
 const JSON: &str = "application/json";
 
@@ -64,6 +70,8 @@ pub struct Driver {
     timer: Timer,
     /// Since when the client takes less than it is given.
     blocked: Option<Timestamp>,
+    /// When to look whether the gateway ends.
+    look_at: Timestamp,
     begun: Timestamp,
     notes: Vec<(Timestamp, Note)>,
     end: End,
@@ -119,6 +127,7 @@ impl Driver {
             consulting: None,
             timer: Timer::default(),
             blocked: None,
+            look_at: begun + LOOK,
             begun,
             notes: Vec::new(),
             end: End::ClientGone,
@@ -266,7 +275,8 @@ impl Driver {
             Err(error) => {
                 let (verb, decider) = (Verb::SelectProvider.label(), Decider::Policy);
                 let reason = error.to_string();
-                let fault = Note::Faulted { verb, decider, reason, inadmissible: true };
+                let fault = FaultKind::Inadmissible;
+                let fault = Note::Faulted { verb, decider, reason, fault };
                 self.record(fault, self.shared.clock.now());
                 body
             }
@@ -321,11 +331,19 @@ impl Driver {
         }
         let patience = self.generation.config.server.write_timeout;
         let given_up = self.blocked.map(|since| since + patience);
-        let wake_at = self.exchange.wake_at().into_iter().chain(given_up).min();
-        self.timer.poll(wake_at, &self.shared.clock, cx).map(|now| {
-            let gone = given_up.is_some_and(|at| at <= now);
-            Happening::Event(if gone { Event::ClientGone } else { Event::Woke })
-        })
+        let wake_at = self.exchange.wake_at().into_iter().chain(given_up).chain([self.look_at]);
+        let now = std::task::ready!(self.timer.poll(wake_at.min(), &self.shared.clock, cx));
+        if now >= self.look_at {
+            self.look_at = now + LOOK;
+        }
+        let event = if self.shared.is_halted() {
+            Event::Halted
+        } else if given_up.is_some_and(|at| at <= now) {
+            Event::ClientGone
+        } else {
+            Event::Woke
+        };
+        Poll::Ready(Happening::Event(event))
     }
 
     fn unblock(&mut self) {

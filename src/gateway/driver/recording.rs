@@ -8,6 +8,7 @@ use tracing::{debug, info, warn};
 use super::Driver;
 use crate::failover::breaker::Change as CircuitChange;
 use crate::failover::call::Circuit;
+use crate::failover::note::FaultKind;
 use crate::failover::{CandidateId, Decider, Note, Timestamp};
 use crate::gateway::trace::Trace;
 
@@ -28,8 +29,8 @@ impl Driver {
                 for_s = length.as_secs(),
                 "credential taken out: check the provider's key and quota"
             ),
-            Note::Faulted { decider: Decider::Policy, reason, inadmissible: true, .. } => {
-                if let Some(policy) = &self.policy {
+            Note::Faulted { decider: Decider::Policy, reason, fault, .. } => {
+                if let (FaultKind::Inadmissible, Some(policy)) = (fault, &self.policy) {
                     policy.count_fault(reason);
                 }
             }

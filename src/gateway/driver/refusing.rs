@@ -29,7 +29,10 @@ impl Driver {
             let response = reply::surfaced(&refusal, original, &stamp);
             self.relay.respond(response);
         } else {
-            let response = reply::error(dialect, &error, &stamp);
+            let mut response = reply::error(dialect, &error, &stamp);
+            if refusal.cause == Cause::Halted {
+                reply::invite_retry(&mut response);
+            }
             self.relay.respond(response);
         }
         self.end = End::Refused { refusal, committed: self.source.is_some() };
@@ -64,7 +67,8 @@ impl Driver {
             | Cause::Deadline
             | Cause::NothingToTry
             | Cause::Policy
-            | Cause::Rejected => &refusal.code,
+            | Cause::Rejected
+            | Cause::Halted => &refusal.code,
         }
     }
 

@@ -54,6 +54,8 @@ impl Guest for Misbehaving {
             "json" => Some(Selection::Answer(request.json("").unwrap_or_default())),
             "unknown-candidate" => Some(Selection::Pick(99)),
             "wait-10-days" => Some(Selection::Wait(10 * 24 * 3600 * 1000)),
+            // The rest of the wish is a pointer: what is there is replaced by 7.
+            edit if edit.starts_with("edit ") => Some(Selection::Launch(vec![edited(edit)])),
             "launches" => Some(Selection::Launch((0..10_000).map(launch).collect())),
             "list-bomb" => Some(Selection::Launch((0..10_000_000).map(launch).collect())),
             "long-text" => Some(refusal("x".repeat(100_000))),
@@ -102,6 +104,12 @@ fn launch(number: u32) -> Launch {
         total_timeout: None,
         edits: Vec::new(),
     }
+}
+
+fn edited(wish: &str) -> Launch {
+    let pointer = wish.trim_start_matches("edit ").to_owned();
+    let value = Some(String::from("7"));
+    Launch { edits: vec![backstay::policy::types::Edit { pointer, value }], ..launch(0) }
 }
 
 fn refusal(message: String) -> Selection {

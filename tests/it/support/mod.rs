@@ -6,4 +6,5 @@ pub mod guests;
 pub mod policies;
 pub mod process;
 pub mod said;
+pub mod scripted;
 pub mod tongue;

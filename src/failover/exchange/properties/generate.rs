@@ -246,6 +246,7 @@ fn opinion() -> impl Strategy<Value = Opinion> {
     prop_oneof![
         1 => Just(Opinion::None),
         1 => Just(Opinion::Fault { reason: "trapped".to_owned() }),
+        1 => Just(Opinion::Unasked { reason: "no thread".to_owned() }),
         6 => selection().prop_map(Opinion::Select),
         4 => ruling().prop_map(Opinion::Classify),
         4 => verdict().prop_map(Opinion::Validate),

@@ -107,7 +107,7 @@ impl Watched {
                 }
             }
             Event::ClientGone => self.gone |= !was_over,
-            Event::Begin | Event::Progress(..) | Event::Woke => {}
+            Event::Begin | Event::Progress(..) | Event::Halted | Event::Woke => {}
         }
         let actions = self.exchange.on(event, now);
         assert!(!was_over || actions.is_empty(), "said after the end: {actions:?}");

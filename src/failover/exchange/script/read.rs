@@ -258,6 +258,7 @@ pub(super) fn opinion(text: &str) -> Opinion {
     match words[..] {
         ["none"] => Opinion::None,
         ["fault"] => Opinion::Fault { reason: "trapped".to_owned() },
+        ["unasked"] => Opinion::Unasked { reason: "no thread".to_owned() },
         ["launch", ..] => {
             let launches = text.trim_start_matches("launch").trim();
             let each = launches.split(',').map(str::trim).filter(|one| !one.is_empty());

@@ -3,6 +3,7 @@
 use super::World;
 use crate::failover::call::{AttemptId, CandidateId};
 use crate::failover::consult::{Question, Verb};
+use crate::failover::note::FaultKind;
 use crate::failover::{Action, Delivery, Note, Refusal, Timestamp};
 
 impl World {
@@ -72,8 +73,12 @@ fn note(world: &World, note: &Note) -> Option<String> {
         Note::Barred { candidate, bar } => {
             format!("barred {} {}", world.name(*candidate), bar.label())
         }
-        Note::Faulted { decider, reason, inadmissible, .. } => {
-            let what = if *inadmissible { "inadmissible" } else { "fault" };
+        Note::Faulted { decider, reason, fault, .. } => {
+            let what = match fault {
+                FaultKind::Failed => "fault",
+                FaultKind::Inadmissible => "inadmissible",
+                FaultKind::NotAsked => "unasked",
+            };
             format!("{what} {}: {reason}", decider.label())
         }
         Note::Circuit { candidate, change } => {

@@ -28,6 +28,27 @@ fn the_same_target_again_gets_the_same_request() {
     );
 }
 
+/// A plan's own limits may be any length: what they cut says nothing about the
+/// target.
+#[test]
+fn a_plan_s_own_limits_hurt_no_target() {
+    check(
+        "a(row=1) b",
+        "policy select launch a first 1ms
+        0ms begin        -> start a1
+        1ms              -> abort a1, start b2
+        2ms circuit a    -> closed",
+    );
+    check(
+        "a(row=1) b",
+        "policy select launch a total 1s
+        0ms begin           -> start a1
+        10ms a1 content 5   -> deliver a1
+        1s                  -> abort a1, continue b2
+        2s circuit a        -> closed",
+    );
+}
+
 #[test]
 fn an_answer_in_time_needs_no_hedge() {
     check(

@@ -141,6 +141,11 @@ fn a_policy_can_choose_against_the_order() {
 }
 
 #[test]
+fn a_policy_that_could_not_be_asked_is_passed_over() {
+    check("a b", "policy select unasked\n 0ms begin -> unasked policy: no thread, start a1");
+}
+
+#[test]
 fn a_policy_can_wait_but_not_for_ever() {
     check(
         "a",
