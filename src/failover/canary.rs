@@ -23,7 +23,8 @@ const ABOVE_P95: f64 = 0.05;
 /// What a canary may cost before it is given up.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Margins {
-    /// By how much less of its calls may be delivered, as a share of them.
+    /// By how much more of its calls may be refused, and by how much more be bad
+    /// requests, as shares of them.
     pub availability: f64,
     /// By how much its 95th percentiles may be longer, as a share of the others.
     pub latency: f64,
@@ -83,8 +84,11 @@ pub enum CallEnd {
         total: Duration,
     },
     Refused,
-    /// The client left, or asked what nobody could answer: it counts against
-    /// no policy.
+    /// Every attempt failed because of the request. Who made it so, the client or
+    /// the policy with its edits and choices, no single call can tell: only a
+    /// comparison with the other arm, which has clients like these.
+    BadRequest,
+    /// The client left: it counts against no policy.
     Excused,
 }
 
@@ -101,6 +105,7 @@ pub struct Figures {
     pub calls: u64,
     pub delivered: u64,
     pub refused: u64,
+    pub bad_requests: u64,
     pub excused: u64,
     pub attempts: u64,
     /// Of the policy: traps, overruns, answers that cannot be done.
@@ -128,6 +133,7 @@ impl Figures {
                 }
             }
             CallEnd::Refused => self.refused += 1,
+            CallEnd::BadRequest => self.bad_requests += 1,
             CallEnd::Excused => self.excused += 1,
         }
     }
@@ -138,6 +144,7 @@ impl Figures {
 struct Tally {
     delivered: u32,
     refused: u32,
+    bad_requests: u32,
 }
 
 impl Tally {
@@ -145,20 +152,21 @@ impl Tally {
         match end {
             CallEnd::Delivered { .. } => self.delivered += 1,
             CallEnd::Refused => self.refused += 1,
+            CallEnd::BadRequest => self.bad_requests += 1,
             CallEnd::Excused => {}
         }
     }
 
     const fn calls(self) -> u32 {
-        self.delivered + self.refused
+        self.delivered + self.refused + self.bad_requests
     }
 
     const fn and(self, other: Self) -> Self {
-        Self { delivered: self.delivered + other.delivered, refused: self.refused + other.refused }
-    }
-
-    fn availability(self) -> f64 {
-        f64::from(self.delivered) / f64::from(self.calls().max(1))
+        Self {
+            delivered: self.delivered + other.delivered,
+            refused: self.refused + other.refused,
+            bad_requests: self.bad_requests + other.bad_requests,
+        }
     }
 }
 
@@ -175,8 +183,13 @@ pub enum Why {
     Faults(u64),
     /// The host asks it no more.
     Quarantined,
-    /// Shares of calls that were delivered.
+    /// Shares of calls that were refused.
     LessAvailable {
+        canary: f64,
+        own: f64,
+    },
+    /// Shares of calls that failed as bad requests.
+    MoreBadRequests {
         canary: f64,
         own: f64,
     },
@@ -199,6 +212,7 @@ impl Why {
             Self::Faults(_) => "faults",
             Self::Quarantined => "quarantined",
             Self::LessAvailable { .. } => "less-available",
+            Self::MoreBadRequests { .. } => "more-bad-requests",
             Self::SlowerToBegin { .. } => "slower-to-begin",
             Self::SlowerToEnd { .. } => "slower-to-end",
         }
@@ -211,14 +225,15 @@ impl Why {
             let (canary, own) = (canary.as_millis(), own.as_millis());
             format!("p95 {what} {canary} ms, of the route's own policy {own} ms")
         };
+        let shares = |what: &str, canary: f64, own: f64| {
+            let (canary, own) = (canary * 100.0, own * 100.0);
+            format!("{canary:.2} % {what}, of the route's own policy {own:.2} %")
+        };
         match self {
             Self::Faults(count) => format!("{count} faults"),
             Self::Quarantined => "in quarantine after repeated faults".to_owned(),
-            Self::LessAvailable { canary, own } => format!(
-                "{:.2} % delivered, of the route's own policy {:.2} %",
-                canary * 100.0,
-                own * 100.0
-            ),
+            Self::LessAvailable { canary, own } => shares("refused", canary, own),
+            Self::MoreBadRequests { canary, own } => shares("bad requests", canary, own),
             Self::SlowerToBegin { canary, own } => lengths("to the first content", canary, own),
             Self::SlowerToEnd { canary, own } => lengths("to the end", canary, own),
         }
@@ -288,7 +303,13 @@ impl Canary {
         if canary.calls() < self.margins.calls {
             return None;
         }
-        less_available(canary, own, self.margins.availability).or_else(|| self.slower(now))
+        let more = |of: fn(Tally) -> u32| more_of(of, canary, own, self.margins.availability);
+        let refused = more(|arm| arm.refused);
+        let bad_requests = more(|arm| arm.bad_requests);
+        refused
+            .map(|(canary, own)| Why::LessAvailable { canary, own })
+            .or_else(|| bad_requests.map(|(canary, own)| Why::MoreBadRequests { canary, own }))
+            .or_else(|| self.slower(now))
     }
 
     fn slower(&mut self, now: Timestamp) -> Option<Why> {
@@ -301,15 +322,16 @@ impl Canary {
     }
 }
 
-/// Two proportions, pooled.
-fn less_available(canary: Tally, own: Tally, margin: f64) -> Option<Why> {
-    let difference = own.availability() - canary.availability();
-    let pooled = canary.and(own).availability();
+/// The shares of both arms' calls, if the canary's is larger by more than the
+/// margin and by more than chance: two proportions, pooled.
+fn more_of(of: fn(Tally) -> u32, canary: Tally, own: Tally, margin: f64) -> Option<(f64, f64)> {
+    let share = |arm: Tally| f64::from(of(arm)) / f64::from(arm.calls().max(1));
+    let difference = share(canary) - share(own);
+    let pooled = share(canary.and(own));
     let per_call = 1.0 / f64::from(canary.calls().max(1)) + 1.0 / f64::from(own.calls().max(1));
     let error = (pooled * (1.0 - pooled) * per_call).sqrt();
     let worse = difference > margin && difference >= STANDARD_ERRORS * error;
-    (own.calls() > 0 && worse)
-        .then(|| Why::LessAvailable { canary: canary.availability(), own: own.availability() })
+    (own.calls() > 0 && worse).then(|| (share(canary), share(own)))
 }
 
 /// The 95th percentiles, if the canary's is longer by more than the margin, and

@@ -17,12 +17,17 @@ fn after(first: Duration) -> CallEnd {
     CallEnd::Delivered { first, total: first * 2 }
 }
 
-/// Calls of both arms in turn, each refused after so many that are not (0:
+/// Calls of both arms in turn, each ended badly after so many that are not (0:
 /// never). Returns the canary's call after which it was given up.
-fn refusals(calls: u32, own_every: u32, canary_every: u32) -> Option<(u32, &'static str)> {
+fn bad_ends(
+    bad: CallEnd,
+    calls: u32,
+    own_every: u32,
+    canary_every: u32,
+) -> Option<(u32, &'static str)> {
     let mut canary = Canary::new(MARGINS);
     let end = |n: u32, every: u32| {
-        if every > 0 && n.is_multiple_of(every) { CallEnd::Refused } else { delivered(100) }
+        if every > 0 && n.is_multiple_of(every) { bad } else { delivered(100) }
     };
     (1..=calls).find_map(|n| {
         let now = Timestamp::from_millis(u64::from(n) * 20);
@@ -33,15 +38,23 @@ fn refusals(calls: u32, own_every: u32, canary_every: u32) -> Option<(u32, &'sta
 
 #[test]
 fn a_canary_that_delivers_less_is_given_up() {
+    for (bad, why) in
+        [(CallEnd::Refused, "less-available"), (CallEnd::BadRequest, "more-bad-requests")]
+    {
+        check_bad_ends(bad, why);
+    }
+}
+
+fn check_bad_ends(bad: CallEnd, why: &'static str) {
     for (calls, own_every, canary_every, expected) in [
         // As good as the other.
         (2_000, 0, 0, None),
         (2_000, 10, 10, None),
         // Everything fails: judged with its 200th call, not before.
-        (2_000, 0, 1, Some((200, "less-available"))),
+        (2_000, 0, 1, Some((200, why))),
         (199, 0, 1, None),
         // Over the margin, and more than chance.
-        (2_000, 0, 10, Some((200, "less-available"))),
+        (2_000, 0, 10, Some((200, why))),
         // 1 % is within the margin, however long it lasts.
         (20_000, 0, 100, None),
         // Half of the calls fail in both.
@@ -51,8 +64,8 @@ fn a_canary_that_delivers_less_is_given_up() {
         // The canary is the better one.
         (2_000, 5, 0, None),
     ] {
-        let found = refusals(calls, own_every, canary_every);
-        assert_eq!(found, expected, "{calls} calls, refused: {own_every}, {canary_every}");
+        let found = bad_ends(bad, calls, own_every, canary_every);
+        assert_eq!(found, expected, "{calls} calls, {bad:?}: {own_every}, {canary_every}");
     }
 }
 

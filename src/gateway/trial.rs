@@ -126,9 +126,11 @@ impl Trial {
             figures = why.describe(),
             canary_calls = canary.calls,
             canary_refused = canary.refused,
+            canary_bad_requests = canary.bad_requests,
             canary_faults = canary.faults,
             own_calls = own.calls,
             own_refused = own.refused,
+            own_bad_requests = own.bad_requests,
             "canary rolled back: the route's own policy decides all calls again"
         );
     }
@@ -182,6 +184,7 @@ fn figures(policy: &str, figures: &mut Figures, now: Timestamp) -> Value {
         "calls": figures.calls,
         "delivered": figures.delivered,
         "refused": figures.refused,
+        "bad_requests": figures.bad_requests,
         "excused": figures.excused,
         "availability": of_all(figures.delivered, counted),
         "faults": figures.faults,
@@ -237,14 +240,14 @@ fn call_end(end: &End, notes: &[(Timestamp, Note)], begun: Timestamp, now: Times
             let first = committed.map_or(total, |(at, _)| at.since(begun));
             CallEnd::Delivered { first, total }
         }
-        End::Refused { .. } if asked_too_much(notes) => CallEnd::Excused,
+        End::Refused { .. } if all_blame_request(notes) => CallEnd::BadRequest,
         End::Refused { .. } | End::Parked => CallEnd::Refused,
         End::ClientGone => CallEnd::Excused,
     }
 }
 
-/// Whether every attempt failed because of what the client asked for.
-fn asked_too_much(notes: &[(Timestamp, Note)]) -> bool {
+/// Whether every attempt failed because of the request.
+fn all_blame_request(notes: &[(Timestamp, Note)]) -> bool {
     let mut failures = notes
         .iter()
         .filter_map(|(_, note)| match note {

@@ -132,7 +132,7 @@ async fn a_canary_that_delivers_less_is_given_up() {
     let gateway = start(&setup, misbehaving()).await;
     let view = until_given_up(&gateway, 200).await;
     assert_eq!(view["why"], "less-available", "{view}");
-    assert_eq!(view["figures"], "0.00 % delivered, of the route's own policy 100.00 %", "{view}");
+    assert_eq!(view["figures"], "100.00 % refused, of the route's own policy 0.00 %", "{view}");
     assert_eq!(view["arms"]["canary"]["faults"], 0, "{view}");
     assert_own_decides(&gateway).await;
 }
@@ -148,8 +148,8 @@ async fn a_canary_that_is_slower_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_requests_are_held_against_no_policy() {
-    let (a, b) = (provider("a", "bad-request"), provider("b", "ok"));
+async fn bad_requests_of_clients_are_held_against_no_policy() {
+    let (a, b) = (provider("a", "bad-request"), provider("b", "bad-request"));
     // The canary leaves it to the built-in, which hands the provider's word on.
     let setup = setup(&a, &b, "share = 0.5, calls = 20", "");
     let gateway = start(&setup, misbehaving()).await;
@@ -157,8 +157,21 @@ async fn bad_requests_are_held_against_no_policy() {
     let view = canary(&gateway).await;
     assert_eq!(view["state"], "running", "{view}");
     let arm = &view["arms"]["canary"];
-    assert!(arm["excused"].as_u64() > Some(20), "{view}");
-    assert_eq!(arm["refused"], 0, "{view}");
+    assert!(arm["bad_requests"].as_u64() > Some(20), "{view}");
+    assert_eq!((&arm["refused"], &arm["excused"]), (&0.into(), &0.into()), "{view}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_canary_whose_choices_end_in_bad_requests_is_given_up() {
+    // The route's own policy asks `b` as well, and is answered there.
+    let (a, b) = (provider("a", "bad-request"), provider("b", "ok"));
+    let setup = setup(&a, &b, "share = 0.5, calls = 20", "");
+    let gateway = start(&setup, misbehaving()).await;
+    let view = until_given_up(&gateway, 200).await;
+    assert_eq!(view["why"], "more-bad-requests", "{view}");
+    let figures = "100.00 % bad requests, of the route's own policy 0.00 %";
+    assert_eq!(view["figures"], figures, "{view}");
+    assert!(calls(&gateway, 40).await.iter().all(|(_, policy, _)| policy == "own"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
