@@ -7,6 +7,8 @@ use super::*;
 
 const MARGINS: Margins = Margins { availability: 0.02, latency: 0.25, calls: 200, max_faults: 3 };
 const OWN: Lot = Lot { arm: Arm::Own, matched: true };
+/// As most of the others' calls are.
+const UNMATCHED: Lot = Lot { arm: Arm::Own, matched: false };
 const CANARY: Lot = Lot { arm: Arm::Canary, matched: true };
 
 fn delivered(ms: u64) -> CallEnd {
@@ -66,6 +68,38 @@ fn check_bad_ends(bad: CallEnd, why: &'static str) {
     ] {
         let found = bad_ends(bad, calls, own_every, canary_every);
         assert_eq!(found, expected, "{calls} calls, {bad:?}: {own_every}, {canary_every}");
+    }
+}
+
+/// Calls that draw their arms, and are refused by chance, at these rates. Returns
+/// the canary's call after which it was given up.
+fn by_chance(own_rate: f64, canary_rate: f64, canary_calls: u64, seed: u64) -> Option<u64> {
+    let mut canary = Canary::new(MARGINS);
+    let mut rng = Rng::new(seed);
+    while canary.canary.calls < canary_calls {
+        let (lot, rate) =
+            if rng.unit() < 0.05 { (CANARY, canary_rate) } else { (UNMATCHED, own_rate) };
+        let end = if rng.unit() < rate { CallEnd::Refused } else { delivered(100) };
+        if canary.ended(lot, end, 1, Timestamp::from_millis(0)).is_some() {
+            return Some(canary.canary.calls);
+        }
+    }
+    None
+}
+
+#[test]
+fn looking_after_every_call_gives_chance_no_canary() {
+    for rate in [0.02, 0.1] {
+        let killed = (0..30).filter(|seed| by_chance(rate, rate, 3_000, *seed).is_some()).count();
+        assert_eq!(killed, 0, "of 30 that are refused {rate} like the others");
+    }
+}
+
+#[test]
+fn one_that_is_worse_is_found_soon() {
+    for seed in 0..30 {
+        let found = by_chance(0.02, 0.17, 3_000, seed);
+        assert!(found < Some(400) && found.is_some(), "with seed {seed}: {found:?}");
     }
 }
 
