@@ -152,7 +152,7 @@ fn live(
         name: route.name.as_str().into(),
         policy: route.policy.clone(),
         shadow: route.shadow.as_ref().map(|name| lasting.shadows.record(&route.name, name)),
-        trial: trial.map(|canary| lasting.trials.of(&route.name, canary, &route.policy)),
+        trial: trial.map(|canary| lasting.trials.of(route, canary)),
         settings: route.settings.as_str().into(),
         rules: Arc::new(rules),
         strictness: route.strictness,

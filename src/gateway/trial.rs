@@ -20,14 +20,15 @@ use crate::policy::{Digest, Policy, Standing};
 pub struct Trials(Mutex<BTreeMap<String, Arc<Trial>>>);
 
 impl Trials {
-    /// The trial of a route's canary. Other settings are another trial.
-    pub fn of(&self, route: &str, canary: &config::Canary, own: &str) -> Arc<Trial> {
+    /// The trial of a route's canary. Other settings, of the canary or of the
+    /// policies, are another trial.
+    pub fn of(&self, route: &config::Route, canary: &config::Canary) -> Arc<Trial> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match known.get(route) {
-            Some(trial) if trial.canary == *canary && trial.own == own => Arc::clone(trial),
+        match known.get(&route.name) {
+            Some(trial) if trial.is_of(route, canary) => Arc::clone(trial),
             Some(_) | None => {
-                let trial = Arc::new(Trial::new(route, canary, own));
-                known.insert(route.to_owned(), Arc::clone(&trial));
+                let trial = Arc::new(Trial::new(route, canary));
+                known.insert(route.name.clone(), Arc::clone(&trial));
                 trial
             }
         }
@@ -47,6 +48,8 @@ pub struct Trial {
     canary: config::Canary,
     /// The name of the route's own policy.
     own: String,
+    /// Of the policies, as JSON.
+    settings: String,
     state: Mutex<State>,
 }
 
@@ -65,11 +68,20 @@ struct GivenUp {
 }
 
 impl Trial {
-    fn new(route: &str, canary: &config::Canary, own: &str) -> Self {
+    fn new(route: &config::Route, canary: &config::Canary) -> Self {
         let arms = Canary::new(canary.margins);
         let state = State { digest: None, arms, given_up: None };
-        let (route, own) = (route.to_owned(), own.to_owned());
-        Self { route, canary: canary.clone(), own, state: Mutex::new(state) }
+        Self {
+            route: route.name.clone(),
+            canary: canary.clone(),
+            own: route.policy.clone(),
+            settings: route.settings.clone(),
+            state: Mutex::new(state),
+        }
+    }
+
+    fn is_of(&self, route: &config::Route, canary: &config::Canary) -> bool {
+        self.canary == *canary && self.own == route.policy && self.settings == route.settings
     }
 
     /// The canary's name.

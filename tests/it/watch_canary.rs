@@ -111,14 +111,14 @@ async fn a_canary_that_faults_is_given_up_at_once_until_it_changes() {
     let after = canary(&gateway).await;
     assert_eq!(after["state"], "rolled-back", "{after}");
     assert_own_decides(&gateway).await;
-    // Another version is tried anew, and so are other settings.
+    // Another version is tried anew, and so are other settings of the policy.
     let file = gateway.directory.path().join("policies/canary.wasm");
     std::fs::write(file, variant("two")).unwrap();
     gateway.shared.library.rescan_now();
     let view = until_given_up(&gateway, 100).await;
     assert_eq!(view["state"], "rolled-back", "{view}");
     assert!(view["arms"]["canary"]["calls"].as_u64() <= Some(10), "it began anew: {view}");
-    let other = self::setup(&a, &b, "share = 0.5, max_faults = 1000", "do = \"\"");
+    let other = self::setup(&a, &b, "share = 0.5, max_faults = 2", "do = \"\"");
     gateway.reload(&other.text());
     calls(&gateway, 40).await;
     let view = canary(&gateway).await;
