@@ -7,7 +7,7 @@ use http::{Method, StatusCode, header};
 use reqwest::{Client, Url, redirect, retry};
 use serde_json::Value;
 
-use super::command::MARK;
+use super::visitor::MARK;
 use crate::secret::Secret;
 
 /// A gateway answers at once, or not at all.

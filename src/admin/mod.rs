@@ -3,9 +3,9 @@
 //! changes nothing, but for what an operator commands: a policy's rollback.
 
 pub mod client;
-mod command;
 mod policies;
 mod status;
+mod visitor;
 mod watching;
 
 use std::convert::Infallible;
@@ -24,8 +24,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use self::visitor::{Refusal, Visitor};
 use crate::gateway::Shared;
-use crate::secret::Secret;
 
 const PATHS: &str = "/livez, /readyz, /status, /policies, /traces, /traces/{id}, /shadow, \
                       /shadow/{route}; and for POST /policies/{name}/rollback";
@@ -34,13 +34,8 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const MOST_LISTED: usize = 1_000;
 
 /// Serves until the task is dropped. `stop` makes `/readyz` say no.
-pub async fn serve(
-    shared: Arc<Shared>,
-    listener: TcpListener,
-    token: Option<Secret>,
-    stop: watch::Receiver<bool>,
-) {
-    let view = Arc::new(View { shared, token, stop });
+pub async fn serve(shared: Arc<Shared>, listener: TcpListener, stop: watch::Receiver<bool>) {
+    let view = Arc::new(View { shared, stop });
     loop {
         let Ok((stream, peer)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -62,7 +57,6 @@ pub async fn serve(
 
 struct View {
     shared: Arc<Shared>,
-    token: Option<Secret>,
     stop: watch::Receiver<bool>,
 }
 
@@ -83,8 +77,8 @@ impl View {
             "/readyz" => return self.ready(),
             _ => {}
         }
-        if !self.is_admitted(request) {
-            return unauthorized();
+        if let Err(refusal) = self.admit(request, peer) {
+            return refusal.document();
         }
         match path {
             "/" => document(200, &json!({ "paths": PATHS })),
@@ -106,13 +100,14 @@ impl View {
         request: &Request<Incoming>,
         peer: SocketAddr,
     ) -> Response<Full<Bytes>> {
-        if !self.is_admitted(request) {
-            return unauthorized();
-        }
-        if self.token.is_none()
-            && let Err(reason) = command::may_command(peer, request.headers())
-        {
-            return document(403, &json!({ "error": reason }));
+        let admitted = self.admit(request, peer).and_then(|visitor| match visitor {
+            Visitor::WithToken => Ok(()),
+            Visitor::WithoutToken => {
+                visitor::may_command(request.headers()).map_err(Refusal::Forbidden)
+            }
+        });
+        if let Err(refusal) = admitted {
+            return refusal.document();
         }
         let (status, answer) = policies::roll_back(&self.shared, name);
         document(status, &answer)
@@ -138,16 +133,21 @@ impl View {
         document(if draining { 503 } else { 200 }, &json!({ "ready": !draining, "reason": reason }))
     }
 
-    fn is_admitted(&self, request: &Request<Incoming>) -> bool {
-        let Some(token) = &self.token else { return true };
-        let presented = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-        let presented = presented.and_then(|value| value.strip_prefix(b"Bearer "));
-        presented.is_some_and(|key| token.matches(key))
+    /// By the configuration as it is now: a token that was replaced opens nothing
+    /// any more.
+    fn admit(&self, request: &Request<Incoming>, peer: SocketAddr) -> Result<Visitor, Refusal> {
+        visitor::admit(self.shared.generation().config.admin.as_ref(), peer, request.headers())
     }
 }
 
-fn unauthorized() -> Response<Full<Bytes>> {
-    document(401, &json!({ "error": "present the admin token: Authorization: Bearer …" }))
+impl Refusal {
+    fn document(self) -> Response<Full<Bytes>> {
+        let (status, reason) = match self {
+            Self::Unauthorized => (401, "present the admin token: Authorization: Bearer …"),
+            Self::Forbidden(reason) => (403, reason),
+        };
+        document(status, &json!({ "error": reason }))
+    }
 }
 
 fn document(status: u16, value: &Value) -> Response<Full<Bytes>> {

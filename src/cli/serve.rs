@@ -69,7 +69,7 @@ fn load(path: &Path) -> Result<Config, String> {
 async fn serve_until_told(config: Config) -> Result<ExitCode, String> {
     let listener = listen("server", &config.server.listen).await?;
     let admin_listener = match &config.admin {
-        Some(admin) => Some((listen("admin", &admin.listen).await?, admin.token.clone())),
+        Some(admin) => Some(listen("admin", &admin.listen).await?),
         None => None,
     };
     let shared = start(config)?;
@@ -77,9 +77,9 @@ async fn serve_until_told(config: Config) -> Result<ExitCode, String> {
     let has_file = !shared.generation().config.names_by_catalog;
     let watch = has_file.then(|| watch_config(&shared)).transpose();
     let _watch = watch.map_err(|e| format!("cannot watch the configuration: {e}"))?;
-    if let Some((listener, token)) = admin_listener {
+    if let Some(listener) = admin_listener {
         info!(address = %address(&listener), "admin: /status, /traces, /livez, /readyz");
-        tokio::spawn(admin::serve(Arc::clone(&shared), listener, token, stopping.clone()));
+        tokio::spawn(admin::serve(Arc::clone(&shared), listener, stopping.clone()));
     }
     info!(address = %address(&listener), routes = shared.generation().routes.len(), "serving");
     let serving = tokio::spawn(gateway::serve(Arc::clone(&shared), listener, stopping));
@@ -204,19 +204,72 @@ pub fn limits(limits: &PolicyLimits) -> Limits {
 
 /// Follows the configuration file; a bad one changes nothing.
 pub fn watch_config(shared: &Arc<Shared>) -> std::io::Result<config::Watch> {
-    let current = Arc::clone(&shared.generation().config);
+    let started_with = Arc::clone(&shared.generation().config);
     let shared = Arc::clone(shared);
-    config::watch(&current, environment, move |loaded| match loaded {
-        Err(problems) => error!("configuration not changed:\n{problems}"),
+    config::watch(&Arc::clone(&started_with), environment, move |loaded| match loaded {
+        Err(problems) => {
+            error!("configuration not changed:\n{problems}");
+        }
         Ok(config) => {
-            let old = shared.generation();
-            if old.config.server.listen != config.server.listen {
-                warn!("[server] listen changed: that takes a restart");
+            for setting in fixed_at_start(&started_with, &config) {
+                warn!("{setting} changed: that takes a restart");
             }
             match shared.reload(config) {
                 Ok(generation) => info!(generation, "configuration changed"),
-                Err(problem) => error!(%problem, "configuration not changed"),
+                Err(problem) => {
+                    error!(%problem, "configuration not changed");
+                }
             }
         }
     })
+}
+
+/// The settings that differ from those the process began with, and that it
+/// cannot take on while it runs.
+fn fixed_at_start(started_with: &Config, config: &Config) -> Vec<&'static str> {
+    let admin_listen = |config: &Config| config.admin.as_ref().map(|admin| admin.listen.clone());
+    let traces = |config: &Config| config.admin.as_ref().map(|admin| admin.traces);
+    let (before, now) = (&started_with.policies, &config.policies);
+    let settings = [
+        ("[server] listen", started_with.server.listen != config.server.listen),
+        ("[admin] listen", admin_listen(started_with) != admin_listen(config)),
+        ("[admin] traces", traces(started_with) != traces(config)),
+        ("[policies] directory", before.directory != now.directory),
+        ("[policies] cache", before.cache != now.cache),
+        ("a limit in [policies]", before.limits != now.limits),
+    ];
+    settings.into_iter().filter_map(|(setting, differs)| differs.then_some(setting)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(sections: &str) -> Config {
+        let text = format!(
+            "{sections}\n[providers.a]\ndialect = \"openai\"\n\
+             [routes.m]\ntargets = [{{ provider = \"a\", model = \"m\" }}]\n"
+        );
+        let none = |_: &str| None;
+        config::parse(&text, Path::new("backstay.toml"), &none).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    #[test]
+    fn what_takes_a_restart_is_named() {
+        for (sections, expected) in [
+            ("", &[][..]),
+            ("[server]\nmax_body = \"1MiB\"", &[]),
+            ("[server]\nlisten = \"127.0.0.1:1\"", &["[server] listen"]),
+            ("[admin]\nlisten = \"127.0.0.1:1\"", &["[admin] listen"]),
+            ("[admin]\nlisten = \"off\"", &["[admin] listen", "[admin] traces"]),
+            ("[admin]\ntraces = 5", &["[admin] traces"]),
+            ("[policies]\ndirectory = \"p\"", &["[policies] directory"]),
+            ("[policies]\ncache = \"c\"", &["[policies] cache"]),
+            ("[policies]\ntime_limit = \"5ms\"", &["a limit in [policies]"]),
+            (&format!("[policies.pin]\np = \"sha256:{}\"", "0".repeat(64)), &[]),
+        ] {
+            let found = fixed_at_start(&config(""), &config(sections));
+            assert_eq!(found, expected, "{sections}");
+        }
+    }
 }

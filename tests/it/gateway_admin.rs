@@ -2,9 +2,10 @@
 //! an answer or a key.
 #![expect(clippy::unwrap_used, reason = "helpers fail like tests")]
 
+use http::Method;
 use serde_json::Value;
 
-use crate::support::client::{ask, chat, get};
+use crate::support::client::{ask, chat, exchange, get, request_to};
 use crate::support::gateway::{Gateway, Setup, key_of, provider};
 use crate::support::process::Process;
 
@@ -76,6 +77,27 @@ async fn the_status_shows_how_things_are() {
     assert_eq!(get(gateway.admin, "/nothing").await.status, 404);
     gateway.stop();
     assert_eq!(get(gateway.admin, "/readyz").await.status, 503);
+}
+
+/// A page whose name was bent to point at this machine sends that name.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_token_no_page_in_a_browser_may_look() {
+    let a = provider("a", "ok");
+    let gateway = Setup::new().provider("a", &a).route("m", &["a/m"]).start().await;
+    for (host, path, expected) in [
+        ("evil.example", "/traces", 403),
+        ("evil.example", "/status", 403),
+        ("evil.example", "/", 403),
+        ("evil.example", "/livez", 200),
+        ("evil.example", "/readyz", 200),
+        ("127.0.0.1:9999", "/traces", 200),
+        ("localhost", "/status", 200),
+    ] {
+        let mut request = request_to(Method::GET, path, "");
+        request.headers_mut().insert("host", host.parse().unwrap());
+        let reply = exchange(gateway.admin, request).await;
+        assert_eq!(reply.status, expected, "{host} {path}: {}", reply.text());
+    }
 }
 
 /// All that the admin listener shows and all that is logged, after calls of all

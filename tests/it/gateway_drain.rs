@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use backstay::fake::{DEFAULT_WORDS, Server, answer};
+use http::Method;
 use rustix::process::Signal;
 use tokio::net::TcpStream;
 
@@ -136,6 +137,26 @@ async fn a_new_configuration_is_for_the_calls_to_come() {
     assert_eq!(whole(&process, "new").await, 200);
     let status = get(process.admin, "/status").await.json();
     assert_eq!(status["generation"], 2, "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_admin_token_takes_the_place_of_the_old() {
+    let a = provider("a", "ok");
+    let with = |variable: &str| {
+        let token = format!("[admin]\ntoken = {{ env = \"{variable}\" }}");
+        setup(&a).text().replace("[admin]", &token)
+    };
+    let process = Process::start(&with("SHOP")).await;
+    let status_for = async |variable: &str| {
+        let mut request = client::request_to(Method::GET, "/status", "");
+        let key = format!("Bearer sk-{variable}-5f0c9d").parse().unwrap();
+        request.headers_mut().insert("authorization", key);
+        client::exchange(process.admin, request).await.status
+    };
+    assert_eq!((status_for("SHOP").await, status_for("BLOG").await), (200, 401));
+    replace(&process.config_file(), &with("BLOG"));
+    process.line("configuration changed").await;
+    assert_eq!((status_for("SHOP").await, status_for("BLOG").await), (401, 200));
 }
 
 /// What is known of a target does not depend on the file.

@@ -102,7 +102,7 @@ impl Stage {
         let watch = serve::watch_config(&shared)
             .map_err(|e| format!("cannot watch the configuration: {e}"))?;
         let (stop, stopping) = watch::channel(false);
-        tokio::spawn(admin::serve(Arc::clone(&shared), admin_listener, None, stopping.clone()));
+        tokio::spawn(admin::serve(Arc::clone(&shared), admin_listener, stopping.clone()));
         let serving = tokio::spawn(gateway::serve(Arc::clone(&shared), listener, stopping));
         Ok(Self { providers, healthy, shared, files, ports, stop, serving, watch })
     }

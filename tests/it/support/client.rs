@@ -64,7 +64,7 @@ pub fn request(body: impl Into<Bytes>) -> Request<Full<Bytes>> {
 }
 
 pub fn request_to(method: Method, path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
-    let request = Request::builder().method(method).uri(path).header("host", "gateway");
+    let request = Request::builder().method(method).uri(path).header("host", "localhost");
     let request = request.header("content-type", "application/json");
     request.body(Full::new(body.into())).unwrap()
 }

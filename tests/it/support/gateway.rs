@@ -159,8 +159,7 @@ impl Gateway {
         let (listener, addr) = listen().await;
         let (admin_listener, admin) = listen().await;
         let serving = tokio::spawn(gateway::serve(Arc::clone(&shared), listener, stopping.clone()));
-        let watching =
-            tokio::spawn(admin::serve(Arc::clone(&shared), admin_listener, None, stopping));
+        let watching = tokio::spawn(admin::serve(Arc::clone(&shared), admin_listener, stopping));
         Self { addr, admin, shared, directory, stop, serving, watching }
     }
 
