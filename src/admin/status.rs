@@ -26,10 +26,18 @@ pub fn status(shared: &Shared) -> Value {
     let candidates = generation.routes.values().flat_map(|route| &route.rules.candidates);
     let targets: BTreeMap<_, _> =
         candidates.map(|c| (c.facts.target.as_str(), target(c, now))).collect();
+    let fault = shared
+        .config_fault()
+        .map(|fault| json!({ "reason": fault.said, "ago_ms": now.since(fault.since).as_millis() }));
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "generation": generation.number,
-        "configuration": { "file": generation.config.source, "digest": generation.config.digest },
+        "configuration": {
+            "file": generation.config.source,
+            "digest": generation.config.digest,
+            // Of the file as it is now; what is served by is still the one above.
+            "error": fault,
+        },
         "uptime_s": now.since_origin().as_secs(),
         "calls_under_way": shared.under_way(),
         "targets": targets,

@@ -208,6 +208,7 @@ pub fn watch_config(shared: &Arc<Shared>) -> std::io::Result<config::Watch> {
     let shared = Arc::clone(shared);
     config::watch(&Arc::clone(&started_with), environment, move |loaded| match loaded {
         Err(problems) => {
+            shared.refuse_config(&problems.to_string());
             error!("configuration not changed:\n{problems}");
         }
         Ok(config) => {
@@ -217,6 +218,7 @@ pub fn watch_config(shared: &Arc<Shared>) -> std::io::Result<config::Watch> {
             match shared.reload(config) {
                 Ok(generation) => info!(generation, "configuration changed"),
                 Err(problem) => {
+                    shared.refuse_config(&problem.to_string());
                     error!(%problem, "configuration not changed");
                 }
             }

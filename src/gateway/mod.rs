@@ -38,6 +38,7 @@ pub use trace::{End, Trace, Traces};
 
 use crate::clock::Clock;
 use crate::config::{self, Config};
+use crate::failover::Timestamp;
 use crate::failover::backoff::Rng;
 use crate::failover::canary::Arm;
 use crate::journal::{self, Journal};
@@ -53,6 +54,8 @@ pub struct Shared {
     shadows: shadow::Shadows,
     trials: trial::Trials,
     generation: ArcSwap<Generation>,
+    /// Of the file on disk, if it is not the current generation's.
+    config_fault: Mutex<Option<ConfigFault>>,
     /// Serialises reloads, which read the generation and then replace it.
     reloading: Mutex<()>,
     under_way: AtomicUsize,
@@ -68,6 +71,18 @@ pub fn pins(config: &Config) -> Pins {
     let pins = config.policies.pins.iter();
     pins.map(|(name, digest)| (name.clone(), Digest::from_bytes(*digest))).collect()
 }
+
+/// Why the configuration on disk is not the one that is served by.
+#[derive(Clone, Debug)]
+pub struct ConfigFault {
+    pub said: String,
+    /// No good one came since then.
+    pub since: Timestamp,
+}
+
+/// Characters of what is wrong with a configuration that are kept; the log has
+/// all of it.
+const FAULT_CHARS_MAX: usize = 4_000;
 
 /// A call's place among those under way; gives it back when dropped.
 #[derive(Debug)]
@@ -112,6 +127,7 @@ impl Shared {
             shadows,
             trials,
             generation: ArcSwap::from_pointee(generation),
+            config_fault: Mutex::default(),
             reloading: Mutex::new(()),
             under_way: AtomicUsize::new(0),
             halted: AtomicBool::new(false),
@@ -143,7 +159,21 @@ impl Shared {
         self.library.pin(pins(&next.config));
         self.generation.store(Arc::new(next));
         self.targets.forget_unused();
+        *self.config_fault.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(number)
+    }
+
+    /// The configuration on disk cannot be used, until the next good one.
+    pub fn refuse_config(&self, problem: &str) {
+        let mut fault = self.config_fault.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = fault.as_ref().map_or_else(|| self.clock.now(), |fault| fault.since);
+        let said = problem.chars().take(FAULT_CHARS_MAX).collect();
+        *fault = Some(ConfigFault { said, since });
+    }
+
+    #[must_use]
+    pub fn config_fault(&self) -> Option<ConfigFault> {
+        self.config_fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Calls under way.

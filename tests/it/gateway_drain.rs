@@ -137,6 +137,14 @@ async fn a_new_configuration_is_for_the_calls_to_come() {
     assert_eq!(whole(&process, "new").await, 200);
     let status = get(process.admin, "/status").await.json();
     assert_eq!(status["generation"], 2, "{status}");
+    // Whoever looks at the status sees it too, until there is a good one.
+    let error = &status["configuration"]["error"];
+    assert!(error["reason"].as_str().unwrap().contains("priority"), "{status}");
+    assert!(error["ago_ms"].is_u64(), "{status}");
+    replace(&process.config_file(), &text);
+    process.line("\"generation\":3").await;
+    let status = get(process.admin, "/status").await.json();
+    assert_eq!(status["configuration"]["error"], serde_json::Value::Null, "{status}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
