@@ -32,6 +32,8 @@ struct Current {
     file: File,
     path: PathBuf,
     size: u64,
+    /// Without one there is nothing in it to keep.
+    has_lines: bool,
 }
 
 impl Files {
@@ -53,8 +55,11 @@ impl Files {
         let current = self.current.insert(current);
         let written = current.file.write_all(line);
         current.size += size;
-        if written.is_err() {
-            self.current = None;
+        match &written {
+            Ok(()) => current.has_lines = true,
+            Err(_) => {
+                self.current.take().inspect(Current::discard_without_lines);
+            }
         }
         written
     }
@@ -71,11 +76,10 @@ impl Files {
     /// Begins a file with its head, and makes room for it.
     fn next(&mut self, unix_ms: u64) -> io::Result<Current> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
-        self.make_room()?;
-        let (mut file, path) = self.create(unix_ms)?;
         let head = head(unix_ms)?;
-        file.write_all(&head)?;
-        Ok(Current { file, path, size: head.len() as u64 })
+        self.make_room(head.len() as u64)?;
+        let (file, path) = self.create(unix_ms)?;
+        Current { file, path, size: 0, has_lines: false }.begun(&head)
     }
 
     fn create(&self, unix_ms: u64) -> io::Result<(File, PathBuf)> {
@@ -91,13 +95,19 @@ impl Files {
         Err(io::Error::from(io::ErrorKind::AlreadyExists))
     }
 
-    /// Deletes the oldest files until a full one more fits.
-    fn make_room(&self) -> io::Result<()> {
+    /// Deletes the oldest files until a full one more fits, and those that are
+    /// shorter than a head: a full disk left them, and they take no bytes that
+    /// would ever make them the ones to go.
+    fn make_room(&self, head: u64) -> io::Result<()> {
         let mut total = self.max_file;
         let mut sizes = Vec::new();
         for path in journals_in(&self.directory)? {
             // One that has just been deleted by someone else takes no room.
             let size = fs::metadata(&path).map_or(0, |metadata| metadata.len());
+            if size < head {
+                remove(&path)?;
+                continue;
+            }
             total += size;
             sizes.push((path, size));
         }
@@ -105,12 +115,39 @@ impl Files {
             if total <= self.max_total {
                 break;
             }
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                Ok(()) | Err(_) => total -= size,
-            }
+            remove(&path)?;
+            total -= size;
         }
         Ok(())
+    }
+}
+
+impl Current {
+    /// With its head; a file that cannot have one does not stay.
+    fn begun(mut self, head: &[u8]) -> io::Result<Self> {
+        match self.file.write_all(head) {
+            Ok(()) => Ok(Self { size: head.len() as u64, ..self }),
+            Err(error) => {
+                self.discard_without_lines();
+                Err(error)
+            }
+        }
+    }
+
+    /// A disk that is full would get such a file with every try.
+    fn discard_without_lines(&self) {
+        if !self.has_lines {
+            // If it cannot be removed either, the error that led here says why.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Removes a file, if it is there.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
@@ -192,6 +229,33 @@ mod tests {
         }
         assert!(others.iter().all(|other| other.exists()));
         assert_eq!(sizes(&directory).len(), 1);
+    }
+
+    /// A file that takes no bytes, as on a full disk.
+    fn full(path: &Path, has_lines: bool) -> Current {
+        fs::write(path, "").unwrap();
+        Current { file: File::open(path).unwrap(), path: path.to_owned(), size: 0, has_lines }
+    }
+
+    #[test]
+    fn a_full_disk_does_not_collect_files_without_lines() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("backstay-1.jsonl");
+        full(&path, false).begun(b"head\n").unwrap_err();
+        assert!(!path.exists(), "without a head");
+        for has_lines in [false, true] {
+            let mut files = Files::new(home.path().to_owned(), 500, 2_000);
+            files.current = Some(full(&path, has_lines));
+            files.append(LINE, 1).unwrap_err();
+            assert_eq!(path.exists(), has_lines);
+            assert_eq!(files.path(), None, "what became of it is not known");
+        }
+        // What was left before goes with the next file.
+        fs::write(&path, "{\"format\":").unwrap();
+        let mut files = Files::new(home.path().to_owned(), 500, 2_000);
+        files.append(LINE, 1).unwrap();
+        assert!(!path.exists(), "shorter than a head");
+        assert_eq!(sizes(home.path()).len(), 1);
     }
 
     #[test]

@@ -179,9 +179,15 @@ fn short(text: &str) -> String {
     text.chars().take(40).collect()
 }
 
+/// A text of a journal, fit to be shown: anybody may have written the file, and a
+/// terminal does what control characters say.
+pub(super) fn shown(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
+}
+
 impl std::fmt::Display for Skipped {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}: {}", Path::display(&self.file), self.line, self.why)
+        write!(f, "{}:{}: {}", Path::display(&self.file), self.line, shown(&self.why))
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 
 use super::format::{Decision, Line, Verb};
+use super::read::shown;
 use super::restore::{LookedFor, Restored, gist};
 use crate::failover::gist::{Gist, Taken};
 use crate::failover::{Decider, Timestamp};
@@ -154,13 +155,13 @@ impl Replay {
         if matches!(fate, Fate::Differs) && self.report.differences.len() < self.most_examples {
             let name = |candidate| restored.target(candidate);
             self.report.differences.push(Difference {
-                call: line.id.clone(),
+                call: shown(&line.id),
                 at_unix_ms: line.at_unix_ms,
-                route: line.route.name.clone(),
+                route: shown(&line.route.name),
                 verb: label(decision.verb),
-                was: was.gist.describe(name),
+                was: shown(&was.gist.describe(name)),
                 was_by: was.decider.label(),
-                would_be: would_be.gist.describe(name),
+                would_be: shown(&would_be.gist.describe(name)),
                 would_be_by: would_be.decider.label(),
             });
         }
@@ -192,7 +193,7 @@ impl Replay {
         let counts = [
             &mut self.report.total,
             self.report.by_verb.entry(label(decision.verb)).or_default(),
-            entry(&mut self.report.by_route, &line.route.name),
+            entry(&mut self.report.by_route, &shown(&line.route.name)),
         ];
         for count in counts {
             count.asked += 1;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::format::{
-    Answer, Attempt, Candidate, Decision, Facts, Failure, Line, Next, Output, Verb,
+    Answer, Attempt, Candidate, Decision, Facts, Failure, Launch, Line, Next, Output, Verb,
 };
 use crate::failover::attempt::AttemptView;
 use crate::failover::call::{CandidateView, HealthView};
@@ -60,6 +60,8 @@ impl Restored {
     pub fn question(&self, decision: &Decision) -> Option<Question> {
         let known = |candidate: u32| (candidate as usize) < decision.candidates.len();
         let fits = decision.candidates.len() == self.facts.len()
+            && can_answer(&decision.answer, decision.verb)
+            && launches(&decision.answer).iter().all(|launch| known(launch.candidate))
             && decision.attempts.iter().all(|attempt| known(attempt.candidate));
         let verb = match decision.verb {
             Verb::SelectProvider => consult::Verb::SelectProvider,
@@ -175,6 +177,37 @@ fn failure(failure: &Failure) -> failover::Failure {
     }
 }
 
+/// Whether something so decided is an answer to the question at all.
+const fn can_answer(answer: &Answer, verb: Verb) -> bool {
+    match answer {
+        Answer::Launch(_)
+        | Answer::WaitMs(_)
+        | Answer::Defer
+        | Answer::AnswerBytes(_)
+        | Answer::Refuse { .. } => matches!(verb, Verb::SelectProvider),
+        Answer::Rule { .. } => matches!(verb, Verb::ClassifyError { .. }),
+        Answer::Accept | Answer::AmendBytes(_) | Answer::Reject { .. } => {
+            matches!(verb, Verb::ValidateOutput { .. })
+        }
+        Answer::Nothing => true,
+    }
+}
+
+fn launches(answer: &Answer) -> &[Launch] {
+    match answer {
+        Answer::Launch(launches) => launches,
+        Answer::WaitMs(_)
+        | Answer::Defer
+        | Answer::AnswerBytes(_)
+        | Answer::Refuse { .. }
+        | Answer::Rule { .. }
+        | Answer::Accept
+        | Answer::AmendBytes(_)
+        | Answer::Reject { .. }
+        | Answer::Nothing => &[],
+    }
+}
+
 /// What was decided, as decisions are compared.
 pub fn gist(answer: &Answer) -> Gist {
     match answer {
@@ -276,5 +309,51 @@ impl OutputView for Bodiless {
     fn violations(&self, _: &str) -> Vec<String> {
         self.looked_for.note("answer text");
         Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of a call with one target; `verb` are the members that name the question.
+    fn is_asked(verb: &str, answer: &str) -> bool {
+        let line = format!(
+            r#"{{"id":"bs-1","at_unix_ms":1,"call":{{"model":"m","operation":"chat","needs":[],
+            "input_tokens":1,"seed":1,"own_policy":false}},"route":{{"name":"r","settings":"{{}}",
+            "cooldown_max_ms":1,"candidates":[{{"provider":"a","model":"m","priority":1,"weight":1,
+            "offers":[]}}]}},"policy":{{"name":"default","digest":"d"}},"decisions":[{{{verb},
+            "asked":"built-in","time_left_ns":1,"attempts_left":1,"now_unix_ms":1.0,"seed":1,
+            "candidates":[{{}}],"decider":"built-in","answer":{answer}}}],
+            "end":{{"outcome":"delivered","status":200,"attempts":1,"duration_ms":1}}}}"#
+        );
+        let line: Line = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{answer}: {e}"));
+        Restored::of(&line).question(&line.decisions[0]).is_some()
+    }
+
+    #[test]
+    fn an_answer_to_another_question_contradicts_the_line() {
+        let verbs = [
+            r#""verb":"select-provider""#,
+            r#""verb":"classify-error","attempt":0"#,
+            r#""verb":"validate-output","attempt":0,"candidate":0,"complete":true"#,
+        ];
+        let rule = r#"{"rule":{"class":"timeout","counts":true,"cooldown_ms":0,"next":"surface"}}"#;
+        for (answer, fits) in [
+            (r#"{"launch":[{"candidate":0}]}"#, [true, false, false]),
+            // There is no such target.
+            (r#"{"launch":[{"candidate":0},{"candidate":1}]}"#, [false; 3]),
+            (r#"{"wait-ms":5}"#, [true, false, false]),
+            (r#"{"answer-bytes":5}"#, [true, false, false]),
+            (r#"{"refuse":{"status":503}}"#, [true, false, false]),
+            (r#""defer""#, [true, false, false]),
+            (rule, [false, true, false]),
+            (r#""accept""#, [false, false, true]),
+            (r#"{"amend-bytes":5}"#, [false, false, true]),
+            (r#"{"reject":{"counts":true,"reason_bytes":1}}"#, [false, false, true]),
+            (r#""nothing""#, [true; 3]),
+        ] {
+            assert_eq!(verbs.map(|verb| is_asked(verb, answer)), fits, "{answer}");
+        }
     }
 }

@@ -19,6 +19,9 @@ const QUEUE_MAX: usize = 1_024;
 /// After an error of the disk, until it is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// For a place in a queue that is full, by who may wait.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
 /// Where a journal is, and how much of it there may be.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
@@ -112,7 +115,18 @@ impl Journal {
     #[must_use]
     pub fn flush(&self, patience: Duration) -> bool {
         let (done, waiting) = sync_channel(1);
-        self.queue.send(Message::Flush(done)).is_ok() && waiting.recv_timeout(patience).is_ok()
+        let (mut message, mut left) = (Message::Flush(done), patience);
+        loop {
+            match self.queue.try_send(message) {
+                Ok(()) => return waiting.recv_timeout(left).is_ok(),
+                Err(TrySendError::Disconnected(_)) => return false,
+                Err(TrySendError::Full(_)) if left.is_zero() => return false,
+                Err(TrySendError::Full(back)) => message = back,
+            }
+            // A disk that hangs leaves the queue full for as long as it likes.
+            std::thread::park_timeout(LOOK_AGAIN.min(left));
+            left = left.saturating_sub(LOOK_AGAIN);
+        }
     }
 
     #[must_use]
@@ -203,5 +217,26 @@ impl Writer {
         }
         self.resume_at = Some(now + PAUSE);
         *self.counts.failing() = Failing { error: Some(error.to_string()), file: None };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_waits_for_ever_for_a_disk_that_hangs() {
+        let (queue, waiting) = sync_channel(1);
+        let (done, _) = sync_channel(1);
+        assert!(queue.try_send(Message::Flush(done)).is_ok(), "there is a place");
+        let directory = PathBuf::from("journal");
+        let settings = Settings { directory, max_file: 1, max_total: 1 };
+        let journal = Journal { settings, queue, counts: Arc::default() };
+        // The queue is full, then the message is not answered.
+        assert!(!journal.flush(Duration::from_millis(30)));
+        drop(waiting.recv());
+        assert!(!journal.flush(Duration::from_millis(30)));
+        drop(waiting);
+        assert!(!journal.flush(Duration::from_hours(1)));
     }
 }

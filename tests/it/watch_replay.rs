@@ -253,9 +253,17 @@ async fn the_binary_records_watches_and_replays() {
     let (code, said) = replay(&[&journal, "--policy", &format!("{journal}/none.wasm")]);
     assert_eq!(code, Some(2), "{said}");
 
-    // A torn end is told, and the rest is replayed.
+    // A name cannot tell the terminal what to do, nor be a line of its own.
     let recorded = std::fs::read_dir(&journal).unwrap().next().unwrap().unwrap().path();
     let mut text = std::fs::read_to_string(&recorded).unwrap();
+    let forged = text.replacen("\"name\":\"r\"", r#""name":"r\u001b[2J\nforged""#, 1);
+    assert_ne!(forged, text);
+    std::fs::write(&recorded, forged).unwrap();
+    let (_, said) = replay(&[&journal, "--policy", &second]);
+    assert!(said.contains("route r\u{fffd}[2J\u{fffd}forged"), "{said}");
+    assert!(!said.contains('\u{1b}'), "{said}");
+
+    // A torn end is told, and the rest is replayed.
     write!(text, "{{\"id\":\"bs-12").unwrap();
     std::fs::write(&recorded, text).unwrap();
     let (code, said) = replay(&[&journal, "--policy", &first]);
