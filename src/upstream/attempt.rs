@@ -185,8 +185,7 @@ impl Attempt {
         }
         let content_type = head.headers.get(header::CONTENT_TYPE);
         let content_type = content_type.and_then(|v| v.to_str().ok()).map(str::to_ascii_lowercase);
-        let forwarded =
-            headers::forward_response_headers(&head.headers, self.endpoint.secret().as_slice());
+        let forwarded = headers::forward_response_headers(&head.headers, &self.endpoint.secrets());
         let headers = Headers { forwarded, requests_left, tokens_left };
         self.queue.push_back(Report::Headers(Box::new(headers)));
         let is_document = content_type
@@ -212,10 +211,9 @@ impl Attempt {
             return;
         };
         let dialect = self.expect.asked.wire;
-        let secrets = self.endpoint.secret();
-        let secrets = secrets.as_slice();
+        let secrets = self.endpoint.secrets();
         let mut reply =
-            dialect.error_reply(status.as_u16(), &headers, &read, self.expect.unix_now, secrets);
+            dialect.error_reply(status.as_u16(), &headers, &read, self.expect.unix_now, &secrets);
         if matches!(self.expect.form, Form::Translated(_)) {
             reply.class = reply.class.of_a_translation();
         }
@@ -262,8 +260,8 @@ impl Attempt {
     /// A complete body in the form that is wanted.
     fn read_whole(&self, body: &Bytes, content_type: Option<&str>) -> Result<Whole, Outcome> {
         let Asked { wire, task, stream } = self.expect.asked;
-        let secrets = self.endpoint.secret();
-        let whole = wire.read_whole(task, content_type, body, secrets.as_slice())?;
+        let secrets = self.endpoint.secrets();
+        let whole = wire.read_whole(task, content_type, body, &secrets)?;
         let legend = match &self.expect.form {
             Form::Translated(legend) => legend.clone(),
             Form::Events => Legend::default(),
@@ -312,7 +310,7 @@ impl Attempt {
     /// Reads the events in what arrived.
     fn streamed(&mut self, data: Bytes) {
         let State::Stream(streaming) = &mut self.state else { return };
-        let secrets = self.endpoint.secret();
+        let secrets = self.endpoint.secrets();
         streaming.framer.push(data);
         let mut pieces = Vec::new();
         let mut outcome = None;
@@ -325,7 +323,7 @@ impl Attempt {
                     break;
                 }
             };
-            let piece = streaming.read(frame, secrets.as_slice());
+            let piece = streaming.read(frame, &secrets);
             outcome = streaming.end_of(&piece.part);
             pieces.push(piece);
         }
@@ -338,10 +336,10 @@ impl Attempt {
     }
 
     fn stream_ended(&mut self, broken: Option<String>) {
-        let secrets = self.endpoint.secret();
+        let secrets = self.endpoint.secrets();
         let State::Stream(streaming) = &mut self.state else { return };
         let last = streaming.last_frame().map(|frame| {
-            let piece = streaming.read(frame, secrets.as_slice());
+            let piece = streaming.read(frame, &secrets);
             (streaming.end_of(&piece.part), piece)
         });
         // Half an event says nothing, and may not even have begun its data; a

@@ -14,6 +14,9 @@ use crate::secret::Secret;
 /// a minute or more; ours goes first, so that no request meets a closing one.
 const IDLE: Duration = Duration::from_secs(50);
 
+/// Bytes of a header's value that may be a key.
+const SHORTEST_SECRET: usize = 8;
+
 /// A provider as it is reached: clients share its connections.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
@@ -23,7 +26,8 @@ pub struct Endpoint {
     /// By what is asked; see [`Endpoint::of_model`].
     urls: Vec<(Asked, Url)>,
     headers: HeaderMap,
-    secret: Option<Secret>,
+    /// The longest first: one may be a part of another.
+    secrets: Vec<Secret>,
 }
 
 /// What decides about the URL of a model's request.
@@ -84,7 +88,8 @@ impl Endpoint {
             // A header of the operator's own may carry the key in another way.
             headers.entry(name).or_insert(value);
         }
-        Ok(Self { client, site, quirks, urls: Vec::new(), headers, secret: secret.cloned() })
+        let secrets = secrets(secret, own_headers);
+        Ok(Self { client, site, quirks, urls: Vec::new(), headers, secrets })
     }
 
     /// The same for one model, with the URLs of everything it can be asked.
@@ -128,10 +133,11 @@ impl Endpoint {
         self.urls.iter().find(|known| known.0 == asked).map(|known| &known.1)
     }
 
-    /// The credential, to be cut out of whatever the provider says.
+    /// What is sent and nobody else's business, to be cut out of whatever the
+    /// provider says.
     #[must_use]
-    pub const fn secret(&self) -> Option<&Secret> {
-        self.secret.as_ref()
+    pub fn secrets(&self) -> Vec<&Secret> {
+        self.secrets.iter().collect()
     }
 
     pub(super) const fn client(&self) -> &Client {
@@ -155,6 +161,21 @@ impl Endpoint {
     }
 }
 
+/// The key, and the values of the operator's own headers: which of those are keys
+/// cannot be told. Short ones are left, lest they cut ordinary words.
+fn secrets(key: Option<&Secret>, own_headers: &[(String, Secret)]) -> Vec<Secret> {
+    let values = own_headers.iter().flat_map(|(name, value)| {
+        // `Bearer KEY`: a provider may say the key alone.
+        let bare = value.expose().split_once(' ').filter(|_| name.ends_with("authorization"));
+        let bare = bare.map(|(_scheme, key)| Secret::new(key.trim()));
+        bare.into_iter().chain([value.clone()])
+    });
+    let values = values.filter(|value| value.expose().len() >= SHORTEST_SECRET);
+    let mut secrets: Vec<_> = key.cloned().into_iter().chain(values).collect();
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
+    secrets
+}
+
 /// A header value that nothing prints.
 fn sensitive(value: &Secret) -> Option<HeaderValue> {
     let mut value = HeaderValue::try_from(value.expose()).ok()?;
@@ -169,4 +190,26 @@ pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
         cause = inner;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_headers_are_secrets_unless_they_are_ordinary_words() {
+        for (key, headers, expected) in [
+            (None, &[][..], &[][..]),
+            (Some("sk-1"), &[], &["sk-1"][..]),
+            (Some("sk-1"), &[("x-org", "acme"), ("x-key", "k-12345678")], &["k-12345678", "sk-1"]),
+            (None, &[("authorization", "Bearer k-12345678")], &["Bearer k-12345678", "k-12345678"]),
+            (None, &[("x-note", "two longer words")], &["two longer words"]),
+        ] {
+            let headers: Vec<_> =
+                headers.iter().map(|(name, v)| ((*name).to_owned(), Secret::new(*v))).collect();
+            let found = secrets(key.map(Secret::new).as_ref(), &headers);
+            let found: Vec<_> = found.iter().map(Secret::expose).collect();
+            assert_eq!(found, expected, "{headers:?}");
+        }
+    }
 }
