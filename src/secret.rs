@@ -2,6 +2,10 @@
 
 use subtle::ConstantTimeEq;
 
+/// Headers that carry clients' credentials, in lower case: shown to no policy.
+pub const CREDENTIAL_HEADERS: [&str; 6] =
+    ["authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "proxy-authorization"];
+
 /// A key. It has neither `Debug` with its content, nor `Display`, nor
 /// `Serialize`: it cannot reach a log, an error or a page by accident.
 #[derive(Clone)]

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use toml::de::DeValue;
 
 use super::values::{Fault, quoted, wrong_type};
+use crate::secret::CREDENTIAL_HEADERS;
 
 /// An address to listen on, or `None` for "off".
 pub(super) fn listen_or_off(value: &DeValue<'_>) -> Result<Option<String>, Fault> {
@@ -111,8 +112,8 @@ pub(super) fn header_name(written: &str) -> Result<String, Fault> {
     })
 }
 
-/// A list of header names in lower case.
-pub(super) fn header_names(value: &DeValue<'_>) -> Result<Vec<String>, Fault> {
+/// A list of names of headers, in lower case, that policies may see.
+pub(super) fn exposed_headers(value: &DeValue<'_>) -> Result<Vec<String>, Fault> {
     /// Labels are copied into every question to a policy.
     const MOST: usize = 32;
     let example = || wrong_type(value, "a list of header names", "[\"x-team\"]");
@@ -121,7 +122,13 @@ pub(super) fn header_names(value: &DeValue<'_>) -> Result<Vec<String>, Fault> {
         return Err(Fault::new("is too long", format!("at most {MOST} names")));
     }
     let one = |item: &toml::Spanned<DeValue<'_>>| {
-        header_name(item.get_ref().as_str().ok_or_else(example)?)
+        let name = header_name(item.get_ref().as_str().ok_or_else(example)?)?;
+        if CREDENTIAL_HEADERS.contains(&name.as_str()) {
+            let message = format!("would show policies the keys of clients: \"{name}\"");
+            let remedy = "leave it out; a client's name in [clients] is its `tenant` for policies";
+            return Err(Fault::new(message, remedy));
+        }
+        Ok(name)
     };
     items.iter().map(one).collect()
 }

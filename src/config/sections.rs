@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::address::{header_names, listen, listen_or_off};
+use super::address::{exposed_headers, listen, listen_or_off};
 use super::model::{Admin, Client, Journal, Policies, PolicyLimits, Server};
 use super::reader::{Found, Table};
 use super::secrets::secret;
@@ -29,7 +29,7 @@ pub(super) fn server(table: &Table<'_>) -> Server {
         idle_timeout: table.or("idle_timeout", seconds(75), duration),
         write_timeout: table.or("write_timeout", seconds(60), duration),
         stream_buffer: bytes(table, "stream_buffer", 256 * KIB, 4 * KIB, 64 * MIB),
-        expose_headers: table.or("expose_headers", Vec::new(), header_names),
+        expose_headers: table.or("expose_headers", Vec::new(), exposed_headers),
     };
     table.finish();
     server

@@ -18,6 +18,7 @@ use crate::dialect::{
 };
 use crate::failover::Features;
 use crate::policy::RequestView;
+use crate::secret::CREDENTIAL_HEADERS;
 use crate::upstream::{Asked, Expect, Form};
 
 /// One client request, read as far as the gateway must.
@@ -198,14 +199,10 @@ fn utf8(body: &Bytes) -> Cow<'_, str> {
 #[derive(Debug)]
 pub struct Shown(pub Arc<Inquiry>);
 
-/// Headers that carry credentials: never shown to a policy.
-const CREDENTIALS: [&str; 6] =
-    ["authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "proxy-authorization"];
-
 impl RequestView for Shown {
     fn header(&self, name: &str) -> Option<String> {
         let name = name.to_ascii_lowercase();
-        if CREDENTIALS.contains(&name.as_str()) {
+        if CREDENTIAL_HEADERS.contains(&name.as_str()) {
             return None;
         }
         self.0.headers.get(&name)?.to_str().ok().map(str::to_owned)
