@@ -32,6 +32,8 @@ struct Rejected {
     message: String,
     retry_after: Option<Duration>,
     param: Option<&'static str>,
+    /// Nothing was tried for it, and the next time it may be.
+    try_again: bool,
 }
 
 impl Rejected {
@@ -42,6 +44,7 @@ impl Rejected {
             message: message.into(),
             retry_after: None,
             param: None,
+            try_again: false,
         }
     }
 }
@@ -68,7 +71,11 @@ pub async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Response<
                 trace: &trace,
                 attempts: &[],
             };
-            reply::error(dialect, &error, &Stamp::of_none(trace.clone()))
+            let mut response = reply::error(dialect, &error, &Stamp::of_none(trace.clone()));
+            if rejected.try_again {
+                reply::invite(&mut response);
+            }
+            response
         }
     }
 }
@@ -182,6 +189,7 @@ async fn complete(
         let mut rejected =
             Rejected::new(503, "gateway_full", "too many calls are under way in this gateway");
         rejected.retry_after = Some(Duration::from_secs(1));
+        rejected.try_again = true;
         return Err(rejected);
     };
     let (head, body) = request.into_parts();

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
@@ -126,11 +127,20 @@ pub fn error(dialect: Dialect, error: &ErrorOut<'_>, by: &Stamp) -> Response<Rep
     let headers = response.headers_mut();
     // Whatever could be tried was tried here: clients must not multiply it.
     headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
-    if let Some(length) = error.retry_after {
+    set_retry_after(headers, error.retry_after);
+    response
+}
+
+/// Nothing was tried for this call: its client may well try again.
+pub fn invite(response: &mut Response<ReplyBody>) {
+    response.headers_mut().insert(SHOULD_RETRY, HeaderValue::from_static("true"));
+}
+
+fn set_retry_after(headers: &mut HeaderMap, length: Option<Duration>) {
+    if let Some(length) = length {
         let seconds = length.as_secs_f64().ceil().max(1.0);
         headers.insert(header::RETRY_AFTER, value(&format!("{seconds}")));
     }
-    response
 }
 
 /// Says that the call may be made again: elsewhere it was not tried.
@@ -147,6 +157,7 @@ pub fn surfaced(refusal: &Refusal, original: &ErrorBody, by: &Stamp) -> Response
         headers.insert(header::CONTENT_TYPE, content_type.clone());
     }
     headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+    set_retry_after(headers, refusal.retry_after);
     response
 }
 
@@ -171,4 +182,38 @@ pub fn stream_headers(headers: &mut HeaderMap, content_type: &'static str) {
 #[must_use]
 pub fn status(number: u16) -> StatusCode {
     StatusCode::from_u16(number).unwrap_or(StatusCode::BAD_GATEWAY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failover::{AttemptId, refusal::Cause};
+
+    #[test]
+    fn a_provider_s_own_error_says_when_to_come_back() {
+        for (length, expected) in [
+            (None, None),
+            (Some(7_000), Some("7")),
+            (Some(1_500), Some("2")),
+            (Some(10), Some("1")),
+        ] {
+            let refusal = Refusal {
+                status: 429,
+                code: "rate_limit_exceeded".to_owned(),
+                message: String::new(),
+                param: None,
+                retry_after: length.map(Duration::from_millis),
+                cause: Cause::Surfaced(AttemptId(0)),
+            };
+            let original = ErrorBody { content_type: None, body: Bytes::from_static(b"{}") };
+            let mut response = surfaced(&refusal, &original, &Stamp::of_none("bs-1".to_owned()));
+            let header = |response: &Response<ReplyBody>, name: &str| {
+                response.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
+            };
+            assert_eq!(header(&response, "retry-after").as_deref(), expected, "{length:?}");
+            assert_eq!(header(&response, "x-should-retry").as_deref(), Some("false"));
+            invite(&mut response);
+            assert_eq!(header(&response, "x-should-retry").as_deref(), Some("true"));
+        }
+    }
 }

@@ -155,6 +155,7 @@ async fn too_many_calls_are_told_to_come_back() {
     let reply = ask(&gateway, "second").await;
     assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")), "{}", reply.text());
     assert_eq!(reply.json()["error"]["code"], "gateway_full");
+    assert_eq!(reply.header("x-should-retry"), Some("true"), "nothing was tried");
     waiting.abort();
     a.wait_for(|a| (a.counts().in_flight == 0).then_some(())).await;
     gateway.settled().await;
