@@ -48,6 +48,8 @@ struct Health {
     window: Window,
     breaker: Breaker,
     cooldown_until: Timestamp,
+    /// The failure that set it.
+    cooldown_class: Option<FailureClass>,
     in_flight: u32,
     limiter: Limiter,
     first_token: Samples,
@@ -101,6 +103,7 @@ impl Target {
             window: Window::new(rules.window),
             breaker: Breaker::default(),
             cooldown_until: Timestamp::ORIGIN,
+            cooldown_class: None,
             in_flight: 0,
             limiter: Limiter::new(rules.concurrency),
             first_token: Samples::default(),
@@ -161,9 +164,18 @@ impl Target {
     }
 
     /// Keeps the target out of rotation until then, at least.
-    pub fn cool_down(&self, until: Timestamp) {
+    pub fn cool_down(&self, until: Timestamp, class: FailureClass) {
         let mut health = lock(&self.health);
-        health.cooldown_until = health.cooldown_until.max(until);
+        if until > health.cooldown_until {
+            (health.cooldown_until, health.cooldown_class) = (until, Some(class));
+        }
+    }
+
+    /// What failure it cools down after, while it does.
+    #[must_use]
+    pub fn cools_after(&self, now: Timestamp) -> Option<FailureClass> {
+        let health = lock(&self.health);
+        health.cooldown_class.filter(|_| now < health.cooldown_until)
     }
 
     /// What the provider's rate-limit headers say is left.

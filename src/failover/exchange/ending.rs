@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Action, AttemptState, Delivery, Exchange};
 use crate::failover::attempt::{Failure, Outcome, Phase};
-use crate::failover::call::AttemptId;
+use crate::failover::call::{AttemptId, Bar};
 use crate::failover::classify::{FailureClass, Weight};
 use crate::failover::consult::{Decider, NextStep, PolicyRefusal, Ruling};
 use crate::failover::fallback;
@@ -92,7 +92,7 @@ impl Exchange {
         let target = &self.route.candidates[attempt.launch.candidate.index()].target;
         let cooldown = ruling.cooldown.max(retry_after.unwrap_or_default());
         if !cooldown.is_zero() {
-            target.cool_down(now + cooldown);
+            target.cool_down(now + cooldown, ruling.class);
         }
         let fair = match attempt.ran_out_in() {
             Some(Phase::Body) => !self.was_cut_by_plan(attempt, now),
@@ -237,14 +237,66 @@ impl Exchange {
             self.refuse_with(Cause::Exhausted, now);
             return;
         }
-        let cause = match decider {
-            Decider::Policy => Cause::Policy,
-            Decider::BuiltIn | Decider::Fallback => Cause::NothingToTry,
+        let (cause, said) = match decider {
+            Decider::Policy => (Cause::Policy, said),
+            Decider::BuiltIn | Decider::Fallback => {
+                (Cause::NothingToTry, self.as_the_targets_say(said, now))
+            }
         };
         let PolicyRefusal { status, code, message, retry_after } = said;
         let retry_after = retry_after.map(|l| l.clamp(SHORTEST_RETRY_AFTER, LONGEST_RETRY_AFTER));
         let param = None;
         self.refuse(Refusal { status, code, message, param, retry_after, cause }, now);
+    }
+
+    /// The refusal of a call for which nothing can be tried: while its targets
+    /// cool down, like that of the call that made them; with the time when the
+    /// first comes back.
+    fn as_the_targets_say(&self, said: PolicyRefusal, now: Timestamp) -> PolicyRefusal {
+        let class = self.cooling_class(now);
+        let (status, code) = class.map_or((said.status, said.code), |class| {
+            let (status, code) = refusal::status_of(class);
+            (status, code.to_owned())
+        });
+        let retry_after = said.retry_after.or_else(|| self.first_to_come_back(now));
+        let retry_after = retry_after.filter(|_| may_pass(status));
+        PolicyRefusal { status, code, message: said.message, retry_after }
+    }
+
+    /// The failure after which all the targets cool down that this call could
+    /// have, if it is one and the same.
+    fn cooling_class(&self, now: Timestamp) -> Option<FailureClass> {
+        let mut common = None;
+        for (candidate, bar) in self.route.candidates.iter().zip(self.bars(now)) {
+            match bar {
+                None | Some(Bar::Hopeless | Bar::TriedOut) => {}
+                Some(Bar::CoolingDown) => {
+                    let class = candidate.target.cools_after(now)?;
+                    if *common.get_or_insert(class) != class {
+                        return None;
+                    }
+                }
+                Some(Bar::CircuitOpen | Bar::CredentialOut | Bar::Full | Bar::OverBudget) => {
+                    return None;
+                }
+            }
+        }
+        common
+    }
+
+    /// In how long the first target comes back that only time keeps from this
+    /// call; `None` if there is no such target.
+    fn first_to_come_back(&self, now: Timestamp) -> Option<Duration> {
+        let candidates = self.route.candidates.iter().zip(self.bars(now));
+        let coming = candidates.filter_map(|(candidate, bar)| match bar? {
+            Bar::CircuitOpen
+            | Bar::CoolingDown
+            | Bar::CredentialOut
+            | Bar::Full
+            | Bar::OverBudget => Some(candidate.target.snapshot(now).cooldown),
+            Bar::Hopeless | Bar::TriedOut => None,
+        });
+        coming.min()
     }
 
     pub(super) fn surface(&mut self, id: AttemptId, now: Timestamp) {
@@ -260,17 +312,17 @@ impl Exchange {
         let last = failures.next_back().map_or("", |failure| &failure.message);
         let (status, code) = match cause {
             Cause::Deadline => (504, "deadline_exceeded"),
-            Cause::NothingToTry => (503, "no_target_available"),
             Cause::Halted => (503, "shutting_down"),
+            Cause::NothingToTry => {
+                self.cooling_class(now).map_or((503, "no_target_available"), refusal::status_of)
+            }
             Cause::Exhausted | Cause::Rejected | Cause::Policy | Cause::Surfaced(_) => {
                 refusal::status_of(class)
             }
         };
         let what = self.ending(cause);
         let message = if last.is_empty() { what } else { format!("{what}; the last said: {last}") };
-        // What is wrong with the request does not pass by waiting.
-        let may_pass = status == 429 || status >= 500;
-        let retry_after = may_pass.then(|| self.soonest_recovery(now));
+        let retry_after = may_pass(status).then(|| self.soonest_recovery(now));
         let mut failures = self.attempts.iter().filter_map(super::Attempt::own_failure);
         let unsent = failures.find(|f| f.class == class && refusal::unsent_field(f).is_some());
         let param = unsent.and_then(refusal::unsent_field);
@@ -306,6 +358,11 @@ impl Exchange {
         let soonest = cooldowns.min().unwrap_or_default();
         soonest.clamp(SHORTEST_RETRY_AFTER, LONGEST_RETRY_AFTER)
     }
+}
+
+/// What is wrong with the request does not pass by waiting.
+const fn may_pass(status: u16) -> bool {
+    status == 429 || status >= 500
 }
 
 impl super::Attempt {

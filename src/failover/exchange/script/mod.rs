@@ -232,7 +232,7 @@ pub(super) const fn is_last(action: &Action) -> bool {
     }
 }
 
-/// `fails 5 server-error`, `succeeds 20 in 300ms`, `cools 3s`: what other calls
+/// `fails 5 server-error`, `succeeds 20 in 300ms`, `cools 3s rate-limited`: what other calls
 /// made of the target before.
 fn prepare(target: &Arc<Target>, words: &[&str], now: Timestamp) {
     let (times, observation) = match words {
@@ -241,7 +241,10 @@ fn prepare(target: &Arc<Target>, words: &[&str], now: Timestamp) {
             let length = read::length(length);
             (times, Observation::Succeeded { first_token: length, total: length })
         }
-        ["cools", length] => return target.cool_down(now + read::length(length)),
+        ["cools", length, class] => {
+            let class = read::class(class).expect("a class");
+            return target.cool_down(now + read::length(length), class);
+        }
         other => panic!("cannot prepare {other:?}"),
     };
     for _ in 0..times.parse::<u32>().expect("a number of times") {

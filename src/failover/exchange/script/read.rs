@@ -171,7 +171,7 @@ pub(super) fn length(text: &str) -> Duration {
     }
 }
 
-fn class(label: &str) -> Option<FailureClass> {
+pub(super) fn class(label: &str) -> Option<FailureClass> {
     FailureClass::ALL.into_iter().find(|class| class.label() == label)
 }
 

@@ -182,13 +182,13 @@ fn the_last_of_a_plan_is_exempt_but_not_one_with_company() {
 fn a_plan_s_barred_launches_are_left_out() {
     check(
         PLENTY,
-        "0ms a cools 1h
+        "0ms a cools 1h rate-limited
         policy select launch a, b after 50ms
         0ms begin  -> barred a cooling-down, start b1",
     );
     check(
         PLENTY,
-        "0ms a cools 1h
+        "0ms a cools 1h rate-limited
         policy select launch a
         0ms begin  -> barred a cooling-down, start b1",
     );

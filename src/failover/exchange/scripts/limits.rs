@@ -52,7 +52,7 @@ fn the_last_possible_attempt_is_exempt_from_the_first_token_limit() {
     check("a b(window=150) | output=100", "0ms begin -> start a1\n 10s -> exempt a1");
     check(
         "a b",
-        "0ms b cools 1h
+        "0ms b cools 1h rate-limited
         0ms begin -> start a1
         10s       -> exempt a1",
     );
@@ -63,7 +63,7 @@ fn the_last_possible_attempt_is_exempt_from_the_first_token_limit() {
 fn an_exemption_ends_when_another_target_recovers() {
     check(
         "a b",
-        "0ms b cools 12500ms
+        "0ms b cools 12500ms rate-limited
         0ms begin   -> start a1
         10s         -> exempt a1
         13s         -> abort a1, start b2

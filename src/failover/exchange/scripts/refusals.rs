@@ -134,6 +134,48 @@ fn a_surfaced_failure_keeps_its_status() {
 fn without_anything_to_try_it_says_so() {
     let nothing = "refuse 503 no_target_available nothing-to-try";
     check("a(no-tools) | tools", &format!("0ms begin -> {nothing}"));
-    check("a", &format!("0ms a cools 40s\n 0ms begin -> {nothing} after=40s"));
     check("", &format!("0ms begin -> {nothing}"));
+    // A credential comes back by itself.
+    check(
+        "a",
+        &format!(
+            "0ms begin     -> start a1
+            0ms a1 401    -> a out authentication, refuse 502 upstream_auth exhausted after=60s
+            #2 1s begin   -> {nothing} after=60s
+            #3 1790s begin -> {nothing} after=10s"
+        ),
+    );
+}
+
+/// Clients learn the same from the call that failed and from those after it.
+#[test]
+fn while_targets_cool_down_their_failure_is_the_answer() {
+    let nothing = "refuse 503 no_target_available nothing-to-try after=40s";
+    for (class, refusal) in [
+        ("rate-limited", "429 rate_limit_exceeded nothing-to-try after=40s"),
+        ("overloaded", "503 server_is_overloaded nothing-to-try after=40s"),
+        ("not-found", "404 model_not_found nothing-to-try"),
+    ] {
+        check("a", &format!("0ms a cools 40s {class}\n 0ms begin -> refuse {refusal}"));
+        let both = format!("0ms a cools 40s {class}\n 0ms b cools 50s {class}");
+        check("a b", &format!("{both}\n 0ms begin -> refuse {refusal}"));
+        // One that could not have stood for the first does not count.
+        check(
+            "a(no-tools) b | tools",
+            &format!("0ms b cools 40s {class}\n 0ms begin -> refuse {refusal}"),
+        );
+        // One that is out for another reason does.
+        check(
+            "a b",
+            &format!("0ms a cools 40s {class}\n 0ms b cools 50s timeout\n 0ms begin -> {nothing}"),
+        );
+    }
+    check(
+        "a b | deadline=3s",
+        "0ms a cools 40s rate-limited
+        0ms b fails 5 server-error
+        2s b fails 1 server-error
+        5s b fails 1 server-error
+        5900ms begin -> refuse 503 no_target_available nothing-to-try after=3s",
+    );
 }

@@ -91,7 +91,7 @@ fn a_longer_retry_after_is_a_cooldown_for_everyone() {
         "0ms begin                  -> start a1
         0ms a1 429 retry-after=6s  -> refuse 429 rate_limit_exceeded exhausted after=6s
         10ms cooldown a                -> 5s
-        #2 10ms begin              -> refuse 503 no_target_available nothing-to-try after=5s
+        #2 10ms begin              -> refuse 429 rate_limit_exceeded nothing-to-try after=5s
         #3 2s begin
         #3 6s                      -> start a1",
     );

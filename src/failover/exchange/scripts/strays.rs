@@ -16,7 +16,7 @@ fn the_client_can_leave_in_every_phase() {
         3ms circuit a        -> closed",
     );
     check("a", "0ms begin -> start a1\n 1ms a1 500\n 2ms gone\n 500ms woke");
-    check("a", "0ms a cools 2s\n 0ms begin\n 1ms gone\n 3s woke");
+    check("a", "0ms a cools 2s rate-limited\n 0ms begin\n 1ms gone\n 3s woke");
     check(
         "a(hedges=1) b(hedges=1)",
         "policy select launch a, b, b after 1s
