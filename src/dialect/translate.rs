@@ -110,7 +110,9 @@ fn something_is_said(request: &Request<'_>) -> Result<(), Refused> {
     }
     match request.others.iter().max_by_key(|other| other.gravity) {
         Some(other) if other.gravity >= Gravity::Meaning => {
-            Err(Untranslatable::new(other.field.to_string(), "nothing is left without it").into())
+            let nothing = "nothing is left without it";
+            let reason = if other.remedy.is_empty() { nothing } else { other.remedy };
+            Err(Untranslatable::new(other.field.to_string(), reason).into())
         }
         Some(_) | None => {
             let message = "there is no message to be answered";
@@ -192,7 +194,7 @@ impl Dialect {
     ) -> Result<Written, Untranslatable> {
         let mut losses = Losses::new(target.strictness);
         for other in &request.others {
-            losses.lose(other.field.to_string(), other.gravity, "")?;
+            losses.lose(other.field.to_string(), other.gravity, other.remedy)?;
         }
         let mut written = match self {
             Self::OpenAi => openai::write_request(request, target)?,
@@ -226,6 +228,32 @@ mod tests {
         check(Anthropic, Task::CountTokens, Anthropic, Some(Task::CountTokens));
         check(Anthropic, Task::CountTokens, Gemini, None);
         check(Gemini, Task::Embed, Responses, None);
+    }
+
+    #[test]
+    fn an_item_that_lies_elsewhere_has_a_remedy() {
+        let abilities = super::super::Abilities::unknown();
+        let target = Target {
+            model: "m",
+            abilities: &abilities,
+            quirks: super::super::Quirks::NONE,
+            strictness: super::super::hub::Strictness::Normal,
+        };
+        let reference = r#"{"type":"item_reference","id":"msg_1"}"#;
+        let user = r#"{"role":"user","content":"q"}"#;
+        for input in [reference.to_owned(), format!("{reference},{user}")] {
+            let body = format!(r#"{{"model":"m","input":[{input}]}}"#);
+            let original = Original {
+                client: Dialect::Responses,
+                task: Task::Generate,
+                body: &body,
+                address: &Address::default(),
+                continues: None,
+            };
+            let said = translate(original, Dialect::Anthropic, &target).unwrap_err().to_string();
+            assert!(said.starts_with("input[].item_reference cannot be expressed"), "{said}");
+            assert!(said.ends_with("store=false"), "{said}");
+        }
     }
 
     #[test]

@@ -208,6 +208,11 @@ fn responses() -> Vec<Probe> {
             "parallel_tool_calls: false",
             json!({ "tools": [function], "parallel_tool_calls": false }),
         ),
+        (
+            "item_reference",
+            json!({ "input": [{ "type": "item_reference", "id": "msg_1" },
+            { "role": "user", "content": "r" }] }),
+        ),
         ("previous_response_id", json!({ "previous_response_id": "resp_1" })),
         ("conversation", json!({ "conversation": "conv_1" })),
         ("background: true", json!({ "background": true })),

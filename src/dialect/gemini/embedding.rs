@@ -77,7 +77,7 @@ fn read_one<'a>(one: Node<'a>, request: &mut EmbedRequest<'a>) -> Result<(), Bad
 fn note<'a>(request: &mut EmbedRequest<'a>, field: Cow<'a, str>, gravity: Gravity) {
     let known = request.others.iter().any(|other| other.field == field);
     if !known && request.others.len() < 64 {
-        request.others.push(Other { field, gravity });
+        request.others.push(Other { field, gravity, remedy: "" });
     }
 }
 
@@ -174,7 +174,7 @@ mod tests {
         let one = r#"{"content":{"parts":[{"text":"a"},{"text":"b"}]},"taskType":"X","output_dimensionality":8,"model":"m"}"#;
         let seen = read_embed(one).unwrap();
         assert_eq!((&*seen.inputs, seen.dimensions), (&["ab".into()][..], Some(8)));
-        let other = Other { field: "taskType".into(), gravity: Gravity::Tuning };
+        let other = Other { field: "taskType".into(), gravity: Gravity::Tuning, remedy: "" };
         assert_eq!(seen.others, [other]);
         let batch = r#"{"requests":[{"model":"models/m","content":{"parts":[{"text":"a"}]}},{"content":"b"}]}"#;
         assert_eq!(read_embed(batch).unwrap().inputs, ["a", "b"]);
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn requests_are_written() {
         let inputs = vec!["a\"".into(), "b".into()];
-        let others = vec![Other { field: "user".into(), gravity: Gravity::Tuning }];
+        let others = vec![Other { field: "user".into(), gravity: Gravity::Tuning, remedy: "" }];
         let request = EmbedRequest { inputs, dimensions: Some(8), base64: true, others };
         let written = write(&request, Strictness::Normal).unwrap();
         let expected = concat!(

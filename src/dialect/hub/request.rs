@@ -47,6 +47,8 @@ pub struct Other<'a> {
     /// As the client's dialect calls it: `logit_bias`, `tools[].web_search`.
     pub field: Cow<'a, str>,
     pub gravity: Gravity,
+    /// What the client can do about it; empty where there is nothing to say.
+    pub remedy: &'static str,
 }
 
 /// Who speaks. `System` is the operator within the conversation.
@@ -315,7 +317,17 @@ impl<'a> Request<'a> {
     /// Notes something that has no place here: once, and not too many. Grave ones
     /// are not lost behind many that are not.
     pub fn other(&mut self, field: impl Into<Cow<'a, str>>, gravity: Gravity) {
-        let other = Other { field: field.into(), gravity };
+        self.other_with(field, gravity, "");
+    }
+
+    /// The same, with what the client can do about it.
+    pub fn other_with(
+        &mut self,
+        field: impl Into<Cow<'a, str>>,
+        gravity: Gravity,
+        remedy: &'static str,
+    ) {
+        let other = Other { field: field.into(), gravity, remedy };
         let known = |one: &Other<'_>| one.field == other.field && one.gravity >= gravity;
         let alike = self.others.iter().filter(|one| one.gravity == gravity).count();
         if gravity > Gravity::Nothing && alike < MOST_OTHERS && !self.others.iter().any(known) {

@@ -41,7 +41,7 @@ pub fn read_embed(body: &str) -> Result<EmbedRequest<'_>, BadRequest> {
                 }
             },
             _ if request.others.len() < MAX_OTHERS => {
-                request.others.push(Other { field: key, gravity: Gravity::Tuning });
+                request.others.push(Other { field: key, gravity: Gravity::Tuning, remedy: "" });
             }
             _ => {}
         }
@@ -71,7 +71,11 @@ fn read_input<'a>(request: &mut EmbedRequest<'a>, input: Node<'a>) -> Result<(),
         match item.str() {
             Some(text) => request.inputs.push(text),
             None if item.number().is_some() || item.is_array() => {
-                request.others.push(Other { field: "input".into(), gravity: Gravity::Vital });
+                request.others.push(Other {
+                    field: "input".into(),
+                    gravity: Gravity::Vital,
+                    remedy: "",
+                });
                 return Ok(());
             }
             None => return Err(wrong("input", "must hold strings or tokens")),

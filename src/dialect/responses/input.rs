@@ -96,11 +96,11 @@ fn read_item<'a>(request: &mut Request<'a>, item: Item<'a>) -> Result<(), BadReq
         }
         // Parts of the conversation that only their server can read.
         Some("item_reference") => {
-            request.other("input[].item_reference", Gravity::Vital);
+            reference(request);
             Ok(())
         }
         None if item.id.is_some() => {
-            request.other("input[].item_reference", Gravity::Vital);
+            reference(request);
             Ok(())
         }
         Some("compaction" | "compaction_summary") => {
@@ -113,6 +113,13 @@ fn read_item<'a>(request: &mut Request<'a>, item: Item<'a>) -> Result<(), BadReq
         }
         None => Err(wrong("input", "has an item without a type")),
     }
+}
+
+/// An item that lies at the provider.
+fn reference(request: &mut Request<'_>) {
+    let remedy = "only the provider that stored it knows it; send the items themselves, as \
+                  clients do with store=false";
+    request.other_with("input[].item_reference", Gravity::Vital, remedy);
 }
 
 fn message<'a>(request: &mut Request<'a>, item: Item<'a>) -> Result<(), BadRequest> {
