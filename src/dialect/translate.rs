@@ -196,6 +196,9 @@ impl Dialect {
         for other in &request.others {
             losses.lose(other.field.to_string(), other.gravity, other.remedy)?;
         }
+        for tool in &request.hosted {
+            losses.lose(tool.to_string(), request.hosted_gravity(), "")?;
+        }
         let mut written = match self {
             Self::OpenAi => openai::write_request(request, target)?,
             Self::Responses => responses::write_request(request, target)?,

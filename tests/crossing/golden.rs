@@ -48,8 +48,8 @@ fn others(own: Dialect) -> impl Iterator<Item = Dialect> {
     Dialect::ALL.into_iter().filter(move |other| *other != own)
 }
 
-/// The request for a target; agents bring tools of their provider, so the route
-/// is lenient.
+/// The request for a target. That agents offer tools of their provider beside
+/// their own needs no lenient route; stop sequences for the Responses API do.
 fn written(client: Dialect, body: &str, wire: Dialect) -> Written {
     let stream = client == Dialect::Gemini;
     let address = Address { model: Some("m".to_owned()), stream, framing: Framing::Sse };
@@ -57,7 +57,10 @@ fn written(client: Dialect, body: &str, wire: Dialect) -> Written {
     client.peek(task, body.as_bytes(), &address).unwrap();
     let original = Original { client, task, body, address: &address, continues: None };
     let (abilities, quirks) = (Abilities::unknown(), Quirks::NONE);
-    let strictness = Strictness::Lenient;
+    let strictness = match client {
+        Dialect::OpenAi => Strictness::Lenient,
+        Dialect::Responses | Dialect::Anthropic | Dialect::Gemini => Strictness::Normal,
+    };
     let target = Target { model: "m", abilities: &abilities, quirks, strictness };
     translate(original, wire, &target).unwrap()
 }

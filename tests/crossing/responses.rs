@@ -205,6 +205,14 @@ fn what_is_not_portable() {
         let asked = json!({ "tools": [{ "type": kind }] });
         rows.request(kind, RESPONSES, &asked, all.map(|wire| (wire, refuses(field))));
     }
+    let offered =
+        json!({ "tools": [{ "type": "web_search" }, { "type": "function", "name": "f" }] });
+    rows.request(
+        "a hosted tool beside another",
+        RESPONSES,
+        &offered,
+        all.map(|wire| (wire, drops(&["tools[].web_search"], json!({ "tools": [{}] })))),
+    );
     let reference = json!({ "input": [{ "type": "item_reference", "id": "msg_1" },
                                       { "role": "user", "content": "q" }] });
     rows.request(
@@ -343,13 +351,6 @@ fn namespaces_are_flattened_and_restored() {
     }
     let described = json!({ "tools": [{ "type": "namespace", "name": "n", "description": "d",
         "tools": [{ "type": "function", "name": "f" }, { "type": "web_search" }] }] });
-    rows.request(
-        "what else is in a namespace",
-        RESPONSES,
-        &described,
-        [(ANTHROPIC, refuses("tools[].web_search"))],
-    );
-    rows.lenient();
     rows.request(
         "what else is in a namespace",
         RESPONSES,

@@ -157,6 +157,7 @@ fn responses() -> Vec<Probe> {
     let function = json!({ "type": "function", "name": "f", "parameters": schema() });
     let user = |part: Value| json!({ "input": [{ "role": "user", "content": [part] }] });
     let hosted = |kind: &str| json!({ "tools": [{ "type": kind }] });
+    let beside = |kind: &str| json!({ "tools": [{ "type": kind }, function] });
     vec![
         ("instructions", json!({ "instructions": "s" })),
         (
@@ -181,7 +182,14 @@ fn responses() -> Vec<Probe> {
             json!({ "tools": [{ "type": "namespace", "name": "n", "tools": [function] }] }),
         ),
         ("tools: web_search", hosted("web_search")),
+        ("tools: web_search beside function", beside("web_search")),
         ("tools: file_search", hosted("file_search")),
+        (
+            "web_search_call",
+            json!({ "input": [{ "role": "user", "content": "q" },
+            { "type": "web_search_call", "id": "ws_1", "status": "completed" },
+            { "role": "assistant", "content": "a" }, { "role": "user", "content": "r" }] }),
+        ),
         (
             "function calls and their outputs",
             json!({ "input": [
@@ -277,6 +285,11 @@ fn anthropic_tools() -> Vec<Probe> {
             json!({ "tools": [
             { "type": "web_search_20250305", "name": "web_search" }] }),
         ),
+        (
+            "tools: web_search_20250305 beside custom",
+            json!({ "tools": [tool,
+            { "type": "web_search_20250305", "name": "web_search" }] }),
+        ),
         ("tool_choice: any", json!({ "tools": [tool], "tool_choice": { "type": "any" } })),
         (
             "disable_parallel_tool_use",
@@ -358,6 +371,10 @@ fn gemini() -> Vec<Probe> {
         ),
         ("functionDeclarations", json!({ "tools": tools })),
         ("googleSearch", json!({ "tools": [{ "googleSearch": {} }] })),
+        (
+            "googleSearch beside functionDeclarations",
+            json!({ "tools": [tools[0], { "googleSearch": {} }] }),
+        ),
         ("codeExecution", json!({ "tools": [{ "codeExecution": {} }] })),
         ("mode ANY", mode("ANY")),
         ("mode NONE", mode("NONE")),

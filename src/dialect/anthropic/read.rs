@@ -387,10 +387,21 @@ fn tools<'a>(request: &mut Request<'a>, value: Node<'a>) -> Result<Vec<Tool<'a>>
     for item in value.items() {
         match item.text("type").as_deref() {
             None | Some("custom") => tools.push(tool(request, item)?),
+            Some(kind) if is_hosted(kind) => {
+                request.hosted_tool(format!("tools[].{}", short(kind)));
+            }
             Some(kind) => request.other(format!("tools[].{}", short(kind)), Gravity::Meaning),
         }
     }
     Ok(tools)
+}
+
+/// Whether Anthropic runs a tool of this type, whatever its version. Others of
+/// its tools are run by the client (`bash_20250124`) or bring its own servers: an
+/// agent is lost without them.
+fn is_hosted(kind: &str) -> bool {
+    let known = ["web_search_", "web_fetch_", "code_execution_", "tool_search_tool_"];
+    known.iter().any(|name| kind.starts_with(name))
 }
 
 fn tool<'a>(request: &mut Request<'a>, item: Node<'a>) -> Result<Tool<'a>, BadRequest> {

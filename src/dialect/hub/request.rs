@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use super::loss::Gravity;
 use crate::dialect::Dialect;
 
-/// So many fields of one gravity are noted.
+/// So many fields of one gravity are noted, and so many tools of a provider.
 pub const MOST_OTHERS: usize = 64;
 
 /// What one request asks. Text of JSON values stays as the client wrote it.
@@ -18,6 +18,9 @@ pub struct Request<'a> {
     pub system: Vec<Block<'a>>,
     pub turns: Vec<Turn<'a>>,
     pub tools: Vec<Tool<'a>>,
+    /// Tools that the client's own provider would run, as the client's dialect
+    /// calls them (`tools[].web_search`).
+    pub hosted: Vec<Cow<'a, str>>,
     pub tool_choice: Option<ToolChoice<'a>>,
     /// Whether the model may call several tools at once.
     pub parallel_tools: Option<bool>,
@@ -333,5 +336,26 @@ impl<'a> Request<'a> {
         if gravity > Gravity::Nothing && alike < MOST_OTHERS && !self.others.iter().any(known) {
             self.others.push(other);
         }
+    }
+
+    /// Notes a tool of the client's provider: once, and not too many.
+    pub fn hosted_tool(&mut self, field: impl Into<Cow<'a, str>>) {
+        let field = field.into();
+        if self.hosted.len() < MOST_OTHERS && !self.hosted.contains(&field) {
+            self.hosted.push(field);
+        }
+    }
+
+    /// How grave it is to go without the provider's own tools. A model that has
+    /// others beside them, and need not call any, may well do without; agents
+    /// offer a web search with every request.
+    #[must_use]
+    pub fn hosted_gravity(&self) -> Gravity {
+        let forced = match &self.tool_choice {
+            None | Some(ToolChoice::Auto | ToolChoice::Never | ToolChoice::Named(_)) => false,
+            Some(ToolChoice::Required) => true,
+            Some(ToolChoice::Among { required, .. }) => *required,
+        };
+        if self.tools.is_empty() || forced { Gravity::Meaning } else { Gravity::Tuning }
     }
 }

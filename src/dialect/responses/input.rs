@@ -107,6 +107,19 @@ fn read_item<'a>(request: &mut Request<'a>, item: Item<'a>) -> Result<(), BadReq
             request.other("input[].compaction", Gravity::Vital);
             Ok(())
         }
+        // What a provider's own tool did: what came of it, the answer says.
+        Some(
+            "web_search_call"
+            | "file_search_call"
+            | "code_interpreter_call"
+            | "tool_search_call"
+            | "tool_search_output"
+            | "mcp_list_tools",
+        ) => {
+            let field = format!("input[].{}", kind.unwrap_or_default());
+            request.other(field, Gravity::Tuning);
+            Ok(())
+        }
         Some(other) => {
             request.other(format!("input[].{}", content::word(other)), Gravity::Meaning);
             Ok(())

@@ -56,7 +56,9 @@ fn block_shown(block: &Block<'_>) -> String {
 }
 
 fn others(request: &Request<'_>) -> Vec<(String, Gravity)> {
-    request.others.iter().map(|other| (other.field.to_string(), other.gravity)).collect()
+    let hosted = request.hosted.iter().map(|tool| (tool.to_string(), request.hosted_gravity()));
+    let others = request.others.iter().map(|other| (other.field.to_string(), other.gravity));
+    others.chain(hosted).collect()
 }
 
 #[test]
@@ -106,8 +108,8 @@ fn a_request_of_codex() {
         ("text.verbosity", Gravity::Tuning),
         ("prompt_cache_key", Gravity::Tuning),
         ("tools[].format", Gravity::Tuning),
-        ("tools[].tool_search", Gravity::Meaning),
-        ("tools[].web_search", Gravity::Meaning),
+        ("tools[].tool_search", Gravity::Tuning),
+        ("tools[].web_search", Gravity::Tuning),
     ];
     let mut seen = others(&request);
     seen.sort();
@@ -226,7 +228,11 @@ fn what_has_no_place_is_noted() {
     );
     check(
         r#","input":[{"type":"web_search_call"},{"type":"web_search_call"}]"#,
-        &[("input[].web_search_call", meaning)],
+        &[("input[].web_search_call", tuning)],
+    );
+    check(
+        r#","input":[{"type":"image_generation_call"}]"#,
+        &[("input[].image_generation_call", meaning)],
     );
     let part = |part: &str| format!(r#","input":[{{"role":"user","content":[{part}]}}]"#);
     let file_id = [("input[].content[].file_id", vital)];
@@ -242,6 +248,29 @@ fn what_has_no_place_is_noted() {
         check(&fields, &[(&*format!("tools[].{hosted}"), meaning)]);
     }
     check(r#","tool_choice":{"type":"web_search"}"#, &[("tool_choice", meaning)]);
+}
+
+/// Beside tools of the client's own the model may do without, unless it must call
+/// one, or they hold what is the client's.
+#[test]
+fn tools_of_the_provider_are_only_offered() {
+    let beside = |tool: &str, choice: &str, gravity| {
+        let own = r#"{"type":"function","name":"f"}"#;
+        let fields = format!(r#","tools":[{{"type":"{tool}"}},{own}],"tool_choice":{choice}"#);
+        let body = format!("{{{}}}", fields.trim_start_matches(','));
+        let request = read(&body).unwrap();
+        assert_eq!(others(&request), [(format!("tools[].{tool}"), gravity)], "{fields}");
+    };
+    let (tuning, meaning) = (Gravity::Tuning, Gravity::Meaning);
+    for tool in ["web_search", "web_search_preview_2025_03_11", "image_generation", "tool_search"] {
+        beside(tool, r#""auto""#, tuning);
+        beside(tool, r#""none""#, tuning);
+        beside(tool, r#"{"type":"function","name":"f"}"#, tuning);
+        beside(tool, r#""required""#, meaning);
+    }
+    for tool in ["file_search", "mcp", "local_shell", "unheard_of"] {
+        beside(tool, r#""auto""#, meaning);
+    }
 }
 
 #[test]

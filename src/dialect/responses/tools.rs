@@ -111,13 +111,25 @@ pub fn unqualified(name: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// A tool that others have as well; hosted ones are noted.
+/// Whether `OpenAI` runs a tool of this type, with nothing of the client's in it.
+/// Others bring the client's own data (`file_search`, `mcp`), or are run by the
+/// client (`local_shell`): an agent is lost without them.
+fn is_hosted(kind: &str) -> bool {
+    let known = ["code_interpreter", "image_generation", "tool_search"];
+    kind.starts_with("web_search") || known.contains(&kind)
+}
+
+/// A tool that others have as well; what else there is is noted.
 fn one<'a>(request: &mut Request<'a>, tool: Node<'a>) -> Result<Option<Tool<'a>>, BadRequest> {
     match tool.text("type").as_deref() {
         Some("function") => function(request, tool).map(Some),
         Some("custom") => custom(request, tool).map(Some),
-        Some(hosted) => {
-            request.other(format!("tools[].{}", word(hosted)), Gravity::Meaning);
+        Some(kind) if is_hosted(kind) => {
+            request.hosted_tool(format!("tools[].{}", word(kind)));
+            Ok(None)
+        }
+        Some(other) => {
+            request.other(format!("tools[].{}", word(other)), Gravity::Meaning);
             Ok(None)
         }
         None => Err(wrong("tools", "has a tool without a type")),

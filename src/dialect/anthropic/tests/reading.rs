@@ -17,7 +17,9 @@ fn others(field: &str) -> String {
         Gravity::Meaning => "E",
         Gravity::Vital => "E!",
     };
-    let others = request.others.iter().map(|o| format!("{} {}", gravity(o.gravity), o.field));
+    let hosted = request.hosted.iter().map(|tool| (request.hosted_gravity(), tool));
+    let others = request.others.iter().map(|other| (other.gravity, &other.field)).chain(hosted);
+    let others = others.map(|(grave, field)| format!("{} {field}", gravity(grave)));
     others.collect::<Vec<_>>().join(", ")
 }
 

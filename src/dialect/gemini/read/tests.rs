@@ -14,8 +14,10 @@ fn read(body: &str) -> Request<'_> {
 
 /// Field and gravity of what has no place, in short.
 fn notes(body: &str) -> Vec<String> {
-    let notes = read(body).others;
-    notes.iter().map(|other| format!("{} {:?}", other.field, other.gravity)).collect()
+    let request = read(body);
+    let hosted = request.hosted.iter().map(|tool| (tool, request.hosted_gravity()));
+    let notes = request.others.iter().map(|other| (&other.field, other.gravity));
+    notes.chain(hosted).map(|(field, gravity)| format!("{field} {gravity:?}")).collect()
 }
 
 fn part(part: &str) -> String {
@@ -143,10 +145,14 @@ fn tools_are_read() {
     assert_eq!(tools, expected);
     let expected = [
         "tools[].functionDeclarations[].response Tuning",
-        "tools[].googleSearch Meaning",
-        "tools[].codeExecution Meaning",
+        "tools[].googleSearch Tuning",
+        "tools[].codeExecution Tuning",
     ];
     assert_eq!(notes(body), expected);
+    let alone = r#"{"tools":[{"google_search":{}}]}"#;
+    assert_eq!(notes(alone), ["tools[].googleSearch Meaning"]);
+    let own = r#"{"tools":[{"functionDeclarations":[{"name":"f"}]},{"fileSearch":{}}]}"#;
+    assert_eq!(notes(own), ["tools[].fileSearch Meaning"]);
 }
 
 #[test]

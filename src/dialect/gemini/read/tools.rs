@@ -12,6 +12,17 @@ use crate::dialect::request::BadRequest;
 /// More functions, or names of them, than any server takes.
 const MAX_FUNCTIONS: usize = 1024;
 
+/// Tools that Google runs, with nothing of the client's in them. Others bring the
+/// client's own data (`fileSearch`) or are run by it (`computerUse`).
+const HOSTED: [&str; 6] = [
+    "googleSearch",
+    "googleSearchRetrieval",
+    "enterpriseWebSearch",
+    "googleMaps",
+    "urlContext",
+    "codeExecution",
+];
+
 /// Reads all tools.
 pub fn read<'a>(tools: Node<'a>, request: &mut Request<'a>) -> Result<(), BadRequest> {
     if !tools.is_array() {
@@ -29,6 +40,8 @@ pub fn read<'a>(tools: Node<'a>, request: &mut Request<'a>) -> Result<(), BadReq
                     let function = self::function(function, request)?;
                     request.tools.push(function);
                 }
+            } else if HOSTED.contains(&&*key) {
+                request.hosted_tool(format!("tools[].{key}"));
             } else {
                 request.other(format!("tools[].{key}"), Gravity::Meaning);
             }
