@@ -9,7 +9,7 @@ use super::item::{self, CallItem, Seen, Status};
 use super::object::Object;
 use super::response::{self, Identity, State};
 use crate::dialect::answer::AnswerText;
-use crate::dialect::hub::{Answer, Choice, Part};
+use crate::dialect::hub::{Answer, Choice, Finish, Part};
 use crate::dialect::json::{self, Patch};
 use crate::dialect::node::Node;
 use crate::dialect::peeking::span;
@@ -75,7 +75,9 @@ pub fn read_answer(body: &[u8]) -> Option<Answer> {
 fn answer(root: Node<'_>) -> Answer {
     let parts = item::read_all(root.get("output"));
     let owned = |name| root.text(name).map(std::borrow::Cow::into_owned).unwrap_or_default();
-    let finish = item::finish(root, Seen::of(&parts));
+    // Of a call in the background: there is no answer yet, but nothing is wrong.
+    let under_way = || Finish::Other(root.text("status").unwrap_or_default().into_owned());
+    let finish = Some(item::finish(root, Seen::of(&parts)).unwrap_or_else(under_way));
     Answer {
         id: owned("id"),
         model: owned("model"),

@@ -79,8 +79,9 @@ fn why_answers_end() {
     };
     check(r#""status":"completed""#, Some(Finish::Stop));
     check(r#""x":1"#, Some(Finish::Stop));
-    check(r#""status":"queued""#, None);
-    check(r#""status":"in_progress""#, None);
+    // In the background: what is empty is not an empty answer.
+    check(r#""status":"queued""#, Some(Finish::Other("queued".to_owned())));
+    check(r#""status":"in_progress""#, Some(Finish::Other("in_progress".to_owned())));
     check(&incomplete("max_output_tokens"), Some(Finish::Length));
     check(&incomplete("content_filter"), Some(Finish::ContentFilter));
     check(&incomplete("steered"), Some(Finish::Other("steered".to_owned())));
