@@ -71,8 +71,11 @@ pub fn dialect_of(path: &str, headers: &HeaderMap) -> Dialect {
         Dialect::Anthropic
     } else if path.starts_with("/responses") {
         Dialect::Responses
+    } else if beta || path.rsplit_once("/models/").is_some_and(|(_, name)| name.contains(':')) {
+        // `/models/NAME:VERB`, also behind what Vertex puts before it.
+        Dialect::Gemini
     } else if path.starts_with("/models") {
-        if path.contains(':') { Dialect::Gemini } else { lister(beta, headers) }
+        lister(beta, headers)
     } else {
         Dialect::OpenAi
     }
@@ -90,7 +93,8 @@ fn posting(method: &Method) -> Result<(), Closed> {
 /// The path without its version, and whether that was Gemini's.
 fn unversioned(path: &str) -> (&str, bool) {
     let cut = |prefix| path.strip_prefix(prefix).filter(|rest: &&str| rest.starts_with('/'));
-    match (cut("/v1beta"), cut("/v1"), cut("/openai/v1"), cut("/openai")) {
+    let gemini = cut("/v1beta").or_else(|| cut("/v1alpha"));
+    match (gemini, cut("/v1"), cut("/openai/v1"), cut("/openai")) {
         (Some(rest), ..) => (rest, true),
         (None, Some(rest), ..) | (None, None, Some(rest), _) => (rest, false),
         (None, None, None, Some(rest)) if rest.starts_with("/deployments/") => (rest, false),
@@ -204,6 +208,7 @@ mod tests {
         gemini(stream, Task::Generate, "a/b:c", true, Framing::Array);
         gemini(&format!("{stream}?key=x&alt=sse"), Task::Generate, "a/b:c", true, Framing::Sse);
         gemini("/v1beta/models/g:batchEmbedContents", Task::EmbedBatch, "g", false, Framing::Sse);
+        gemini("/v1alpha/models/g:generateContent", Task::Generate, "g", false, Framing::Sse);
         gemini("/v1beta/models/g:countTokens", Task::CountTokens, "g", false, Framing::Sse);
     }
 
@@ -218,6 +223,7 @@ mod tests {
         check("/v1/models", "anthropic-version", Door::Models(Dialect::Anthropic));
         check("/v1/models", "x-goog-api-key", Door::Models(Dialect::Gemini));
         check("/v1beta/models", "x-other", Door::Models(Dialect::Gemini));
+        check("/v1alpha/models", "x-other", Door::Models(Dialect::Gemini));
         check("/v1/models/a/b", "x-other", Door::Model(Dialect::OpenAi, "a/b".to_owned()));
         check("/", "x-other", Door::Root);
     }
@@ -233,6 +239,23 @@ mod tests {
         check(Method::POST, "/v2/messages", Closed::NoSuchPath);
         check(Method::POST, "/v1", Closed::NoSuchPath);
         check(Method::POST, "/v1/models/g:dance", Closed::Method("GET"));
+    }
+
+    #[test]
+    fn errors_are_in_the_words_of_their_path() {
+        let check = |path: &str, expected| {
+            assert_eq!(dialect_of(path, &HeaderMap::new()), expected, "{path}");
+        };
+        check("/v1/messages/batches", Dialect::Anthropic);
+        check("/v1/responses/resp_1", Dialect::Responses);
+        check("/v1/audio/speech", Dialect::OpenAi);
+        check("/v1/models/g", Dialect::OpenAi);
+        check("/v1/models/g:dance", Dialect::Gemini);
+        check("/v1beta/files", Dialect::Gemini);
+        check("/v1alpha/auth_tokens", Dialect::Gemini);
+        let vertex = "projects/p/locations/l/publishers/google/models/g:generateContent";
+        check(&format!("/v1beta1/{vertex}"), Dialect::Gemini);
+        check(&format!("/v1/{vertex}"), Dialect::Gemini);
     }
 
     #[test]
