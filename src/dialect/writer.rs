@@ -63,7 +63,8 @@ impl Writer {
     }
 
     /// Takes note of a frame of the same dialect; appends its bytes, as they
-    /// came but for the framing.
+    /// came but for the framing. The terminator's wait for `finish`, since what
+    /// is owed comes before it.
     pub fn pass(&mut self, frame: &Frame, part: &Part, out: &mut Vec<u8>) {
         match self {
             Self::OpenAi(writer) => writer.pass(frame, part, out),

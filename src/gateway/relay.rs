@@ -287,7 +287,13 @@ impl Stream {
         out: &mut Vec<u8>,
     ) -> Result<(), Misfit> {
         match &piece.part {
-            Part::Done | Part::Error(_) | Part::Malformed { .. } => return Ok(()),
+            Part::Error(_) | Part::Malformed { .. } => return Ok(()),
+            Part::Done => {
+                if let PieceContent::Frame(frame) = piece.content {
+                    self.closing.push(Closing::Frame(frame, piece.part));
+                }
+                return Ok(());
+            }
             Part::Comment | Part::Lifecycle | Part::Content(_) | Part::Finish(_) | Part::Usage => {}
         }
         match piece.content {

@@ -544,6 +544,31 @@ async fn what_an_answer_loses_is_named() {
     }
 }
 
+/// Between the same dialects everything of a stream arrives, what stands in its
+/// terminator too (Bedrock's metrics). Some servers mark the order of bytes.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_arrives_to_its_last_byte() {
+    const STREAM: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n\
+        event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"m\",\"content\":[],\"usage\":{\"input_tokens\":1,\"output_tokens\":1}}}\n\n\
+        event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n\
+        event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"so it is\"}}\n\n\
+        event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n\
+        event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":3}}\n\n\
+        event: message_stop\ndata: {\"type\":\"message_stop\", \"amazon-bedrock-invocationMetrics\":{\"inputTokenCount\": 1}}\n\n";
+    const WHOLE: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n\u{feff}\
+        {\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"m\",\"content\":[{\"type\":\"text\",\
+        \"text\":\"so it is\"}],\"stop_reason\":\"end_turn\",\"usage\":{\"input_tokens\":1,\"output_tokens\":3}}";
+    for (stream, answer) in [(false, WHOLE), (true, STREAM)] {
+        let addr = scripted(answer).await;
+        let provider =
+            format!("[providers.a]\ndialect = \"anthropic\"\nbase_url = \"http://{addr}\"");
+        let gateway = Setup::new().with(&provider).route("r", &["a/m"]).start().await;
+        let reply = exchange(gateway.addr, Tongue::Anthropic.asks("r", "hi", stream)).await;
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a head");
+        assert_eq!(reply.text(), body.trim_start_matches('\u{feff}'), "stream={stream}");
+    }
+}
+
 /// A model that thinks before it answers cannot go on from the middle of an
 /// answer: it is asked for the rest, even where the target takes a prefill.
 #[tokio::test(flavor = "multi_thread")]

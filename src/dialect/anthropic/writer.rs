@@ -2,6 +2,8 @@
 //! each function promises. Owns the numbers of blocks and which one is open: one
 //! at a time, so what belongs to another waits until the open one is complete.
 
+use bytes::Bytes;
+
 use super::answer::call_id;
 use super::reply::error_json;
 use super::words;
@@ -35,6 +37,8 @@ pub struct Writer {
     /// Held so that one event says it together with the counts.
     finish: Option<Finish>,
     usage: Usage,
+    /// The provider's own terminator.
+    terminator: Option<Bytes>,
 }
 
 /// How far the stream has come.
@@ -121,6 +125,7 @@ impl Writer {
             refused: false,
             finish: None,
             usage: Usage::default(),
+            terminator: None,
         }
     }
 
@@ -152,7 +157,11 @@ impl Writer {
         }
     }
 
-    pub fn pass(&mut self, frame: &Frame, _part: &Part, out: &mut Vec<u8>) {
+    pub fn pass(&mut self, frame: &Frame, part: &Part, out: &mut Vec<u8>) {
+        if *part == Part::Done {
+            self.terminator = Some(frame.bytes.clone());
+            return;
+        }
         out.extend_from_slice(&frame.bytes);
         // Most frames: nothing changes, so nothing is read.
         if frame.event.as_deref() == Some(b"content_block_delta") {
@@ -184,7 +193,7 @@ impl Writer {
                     self.stage = self.stage.max(Stage::Told);
                 }
             }
-            Some("message_stop" | "error") => self.stage = Stage::Ended,
+            Some("error") => self.stage = Stage::Ended,
             Some(_) | None => {}
         }
     }
@@ -194,7 +203,10 @@ impl Writer {
             return;
         }
         self.tell(out);
-        emit("message_stop", r#"{"type":"message_stop"}"#, out);
+        match self.terminator.take() {
+            Some(own) => out.extend_from_slice(&own),
+            None => emit("message_stop", r#"{"type":"message_stop"}"#, out),
+        }
         self.stage = Stage::Ended;
     }
 

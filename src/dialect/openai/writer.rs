@@ -2,6 +2,7 @@
 //! each function promises. Owns the order of chunks: the role first, then what
 //! comes, and at the end finish reasons, token counts and the terminator.
 
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -33,6 +34,8 @@ pub struct Writer {
 struct Passed {
     finish: bool,
     usage: bool,
+    /// The provider's own terminator, until the end.
+    terminator: Option<Bytes>,
     done: bool,
 }
 
@@ -100,6 +103,10 @@ impl Writer {
     }
 
     pub fn pass(&mut self, frame: &Frame, part: &Part, out: &mut Vec<u8>) {
+        if *part == Part::Done {
+            self.passed.terminator = Some(frame.bytes.clone());
+            return;
+        }
         if self.chunk.is_none() {
             self.identify(frame);
         }
@@ -110,8 +117,11 @@ impl Writer {
                 self.passed.finish = true;
             }
             Part::Usage => self.passed.usage = true,
-            Part::Done => self.passed.done = true,
-            Part::Comment | Part::Lifecycle | Part::Error(_) | Part::Malformed { .. } => {}
+            Part::Comment
+            | Part::Lifecycle
+            | Part::Done
+            | Part::Error(_)
+            | Part::Malformed { .. } => {}
         }
         out.extend_from_slice(&frame.bytes);
     }
@@ -131,9 +141,10 @@ impl Writer {
             out.extend_from_slice(&self.chunk().usage(&usage));
         }
         if !self.passed.done {
-            out.extend_from_slice(&reply::done());
+            let own = self.passed.terminator.take();
+            out.extend_from_slice(&own.unwrap_or_else(reply::done));
         }
-        self.passed = Passed { finish: true, usage: true, done: true };
+        self.passed = Passed { finish: true, usage: true, terminator: None, done: true };
     }
 
     pub fn error(&mut self, error: &ErrorOut<'_>, out: &mut Vec<u8>) {

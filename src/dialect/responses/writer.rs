@@ -93,7 +93,11 @@ impl Writer {
         }
     }
 
-    pub fn pass(&mut self, frame: &Frame, _part: &FramePart, out: &mut Vec<u8>) {
+    pub fn pass(&mut self, frame: &Frame, part: &FramePart, out: &mut Vec<u8>) {
+        // Of this API the terminator is the last response, which `finish` owes.
+        if *part == FramePart::Done {
+            return;
+        }
         out.extend_from_slice(&frame.bytes);
         let data = frame.data.as_deref().and_then(|data| std::str::from_utf8(data).ok());
         let Some(data) = data.filter(|data| data.starts_with('{')) else { return };

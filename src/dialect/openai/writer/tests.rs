@@ -198,6 +198,7 @@ fn what_began_by_passing_continues_by_events() {
 #[test]
 fn what_has_passed_is_not_owed() {
     let usage = r#"{"id":"p1","choices":[],"usage":{"total_tokens":1}}"#;
+    let finish = r#"{"id":"p1","object":"chat.completion.chunk","created":9,"model":"pm","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
     let check = |frames: &[&str], owed: &[&str]| {
         let (mut writer, mut out) = passed(frames);
         let before = out.len();
@@ -205,7 +206,8 @@ fn what_has_passed_is_not_owed() {
         writer.finish(&mut out);
         assert_eq!(data(&out[before..]), owed, "{frames:?}");
     };
-    check(&[ROLE, TEXT, END, usage, "[DONE]"], &[]);
+    check(&[ROLE, TEXT, END, usage, "[DONE]"], &["[DONE]"]);
+    check(&[ROLE, TEXT, "[DONE]"], &[finish, "[DONE]"]);
     check(&[ROLE, TEXT, END, usage], &["[DONE]"]);
     check(&[ROLE, TEXT, END], &["[DONE]"]);
     let whole: String = [ROLE, TEXT].map(|frame| format!("data: {frame}\n\n")).concat();
