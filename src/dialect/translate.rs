@@ -85,9 +85,11 @@ fn translated(
             if request.logprobs.take().is_some() {
                 request.other("logprobs", Gravity::Meaning);
             }
+            request.answers_anew = answers_anew(original.client);
             if let Some((partial, how)) = original.continues {
                 continue_after(&mut request, partial, how);
             }
+            take_turns(&mut request, wire, target);
             let shown = shows_thoughts(original.client, request.reasoning);
             let mut written = wire.write_request(&request, target)?;
             written.legend.hides_thoughts = !shown;
@@ -151,12 +153,41 @@ fn embed(original: Original<'_>, wire: Dialect, target: &Target<'_>) -> Result<W
     }
 }
 
+/// Whether a turn of the assistant at the end is one like others, and not the
+/// beginning of the answer.
+const fn answers_anew(client: Dialect) -> bool {
+    match client {
+        Dialect::OpenAi | Dialect::Responses => true,
+        Dialect::Anthropic | Dialect::Gemini => false,
+    }
+}
+
+/// What is said where the assistant has said the last thing.
+const NEXT_TURN: &str = "(The conversation goes on.)";
+
+/// Somebody has to speak between two turns of the assistant. A target that can
+/// continue the first one does, as clients of such models expect.
+fn take_turns(request: &mut Request<'_>, wire: Dialect, target: &Target<'_>) {
+    if !request.answers_anew || !request.ends_with_assistant() || target.abilities.prefill {
+        return;
+    }
+    match wire {
+        Dialect::OpenAi | Dialect::Responses => {}
+        Dialect::Anthropic | Dialect::Gemini => {
+            request.other("prefill", Gravity::Tuning);
+            let blocks = vec![Block::Text(NEXT_TURN.into())];
+            request.turns.push(Turn { role: Role::User, blocks });
+        }
+    }
+}
+
 /// Adds the answer so far as the last turn. A turn of the assistant that the
 /// client put there itself is extended.
 fn continue_after<'a>(request: &mut Request<'a>, partial: &'a str, how: Continuation) {
     if partial.is_empty() {
         return;
     }
+    request.answers_anew = false;
     let text = Block::Text(partial.into());
     match request.turns.last_mut() {
         Some(Turn { role: Role::Assistant, blocks }) => match blocks.last_mut() {

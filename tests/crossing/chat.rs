@@ -416,9 +416,21 @@ fn the_assistant_s_turns() {
         CHAT,
         &prefill,
         [
-            (ANTHROPIC, refuses("messages")),
-            (GEMINI, refuses("messages")),
-            (RESPONSES, refuses("messages")),
+            (
+                ANTHROPIC,
+                drops(
+                    &["messages"],
+                    json!({ "messages": [{}, { "role": "assistant" }, { "role": "user" }] }),
+                ),
+            ),
+            (
+                GEMINI,
+                drops(
+                    &["messages"],
+                    json!({ "contents": [{}, { "role": "model" }, { "role": "user" }] }),
+                ),
+            ),
+            (RESPONSES, is(json!({ "input": [{}, { "role": "assistant" }] }))),
         ],
     );
     rows.model(ANTHROPIC, "claude-sonnet-4-5");

@@ -3,7 +3,7 @@
 use backstay::dialect::Quirks;
 use serde_json::json;
 
-use crate::rows::{ANTHROPIC, CHAT, GEMINI, RESPONSES, Rows, drops, is, refuses};
+use crate::rows::{ANTHROPIC, CHAT, GEMINI, RESPONSES, Rows, drops, is};
 
 #[test]
 fn sampling() {
@@ -92,7 +92,12 @@ fn tools_prefill_and_formats() {
         rows.request("prefill supported", CHAT, &prefill, [(ANTHROPIC, is(json!({})))]);
     }
     rows.model(ANTHROPIC, "claude-opus-4-6");
-    rows.request("no prefill", CHAT, &prefill, [(ANTHROPIC, refuses("messages"))]);
+    rows.request(
+        "no prefill",
+        CHAT,
+        &prefill,
+        [(ANTHROPIC, drops(&["messages"], json!({ "messages": [{}, {}, { "role": "user" }] })))],
+    );
     rows.model(ANTHROPIC, "claude-sonnet-4-5");
     rows.request(
         "native structured output",

@@ -40,6 +40,11 @@ fn probes(client: Dialect) -> Vec<Probe> {
     }
 }
 
+/// A conversation that ends with the assistant.
+fn last_word(field: &str) -> Value {
+    json!({ field: [{ "role": "user", "content": "q" }, { "role": "assistant", "content": "a" }] })
+}
+
 fn openai() -> Vec<Probe> {
     [openai_conversation(), openai_tools(), openai_settings()].concat()
 }
@@ -58,6 +63,7 @@ fn openai_conversation() -> Vec<Probe> {
             { "role": "user", "content": "q" }, { "role": "assistant", "content": "a" },
             { "role": "system", "content": "s" }, { "role": "user", "content": "r" }] }),
         ),
+        ("a turn of the assistant at the end", last_word("messages")),
         (
             "image, inline",
             user(json!({ "type": "image_url", "image_url":
@@ -160,6 +166,7 @@ fn responses() -> Vec<Probe> {
     let beside = |kind: &str| json!({ "tools": [{ "type": kind }, function] });
     vec![
         ("instructions", json!({ "instructions": "s" })),
+        ("a turn of the assistant at the end", last_word("input")),
         (
             "input_image, inline",
             user(json!({ "type": "input_image",

@@ -17,6 +17,9 @@ pub struct Request<'a> {
     /// `CachePoint` blocks only.
     pub system: Vec<Block<'a>>,
     pub turns: Vec<Turn<'a>>,
+    /// After a turn of the assistant at the end comes another one of its own;
+    /// in other dialects the answer continues it.
+    pub answers_anew: bool,
     pub tools: Vec<Tool<'a>>,
     /// Tools that the client's own provider would run, as the client's dialect
     /// calls them (`tools[].web_search`).
@@ -357,5 +360,13 @@ impl<'a> Request<'a> {
             Some(ToolChoice::Among { required, .. }) => *required,
         };
         if self.tools.is_empty() || forced { Gravity::Meaning } else { Gravity::Tuning }
+    }
+
+    /// Whether the conversation ends with words of the assistant.
+    #[must_use]
+    pub fn ends_with_assistant(&self) -> bool {
+        let calls = |block: &Block<'_>| matches!(block, Block::Call(_));
+        let said = |turn: &Turn<'_>| turn.role == Role::Assistant && !turn.blocks.iter().any(calls);
+        self.turns.last().is_some_and(said)
     }
 }

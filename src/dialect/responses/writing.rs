@@ -113,7 +113,8 @@ impl Writing<'_, '_> {
         let ends_in_text = |turn: &Turn<'_>| {
             turn.role == Role::Assistant && matches!(turn.blocks.last(), Some(Block::Text(_)))
         };
-        if turns.last().is_some_and(ends_in_text) && !self.target.abilities.prefill {
+        let continued = turns.last().is_some_and(ends_in_text) && !self.request.answers_anew;
+        if continued && !self.target.abilities.prefill {
             let reason = "the Responses API does not continue a turn of the assistant";
             self.losses.lose("prefill", Gravity::Meaning, reason)?;
         }

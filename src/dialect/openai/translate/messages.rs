@@ -59,7 +59,8 @@ struct Said<'w, 'a> {
 
 impl<'a> Writing<'_, 'a> {
     pub fn messages(&mut self) -> Result<(), Untranslatable> {
-        if self.prefilled() && !self.target.abilities.prefill {
+        let continued = self.request.ends_with_assistant() && !self.request.answers_anew;
+        if continued && !self.target.abilities.prefill {
             let reason = "the model does not continue a turn of the assistant";
             self.losses.lose("messages", Gravity::Meaning, reason)?;
         }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::dialect::digest;
-use crate::dialect::hub::{Effort, Gravity, Legend, Losses, Request, Role, Untranslatable};
+use crate::dialect::hub::{Effort, Gravity, Legend, Losses, Request, Untranslatable};
 use crate::dialect::names::Names;
 use crate::dialect::target::{Quirks, SamplingRule, Target, Thinking, Written};
 
@@ -181,14 +181,5 @@ impl<'w, 'a> Writing<'w, 'a> {
         if !self.has(Quirks::NO_STREAM_OPTIONS) {
             self.json.key("stream_options").open(b'{').key("include_usage").bool(true).close(b'}');
         }
-    }
-
-    /// Whether the conversation ends with a turn of the assistant that the
-    /// target would have to continue.
-    pub fn prefilled(&self) -> bool {
-        self.request.turns.last().is_some_and(|turn| {
-            let calls = |block: &_| matches!(block, crate::dialect::hub::Block::Call(_));
-            turn.role == Role::Assistant && !turn.blocks.iter().any(calls)
-        })
     }
 }
