@@ -366,7 +366,18 @@ fn the_assistant_s_turns() {
         "tool_calls with broken arguments",
         CHAT,
         &called("{\"a\":"),
-        [(ANTHROPIC, refuses("messages[].tool_calls")), (GEMINI, refuses("messages[].tool_calls"))],
+        [
+            (ANTHROPIC, drops(&["messages[].tool_calls"], use_of(json!({ "_raw": "{\"a\":" })))),
+            (
+                GEMINI,
+                drops(
+                    &["messages[].tool_calls"],
+                    json!({ "contents": [{},
+            { "parts": [{ "functionCall": { "args": { "_raw": "{\"a\":" } } }] }, {}] }),
+                ),
+            ),
+            (RESPONSES, is(json!({ "input": [{}, { "arguments": "{\"a\":" }, {}] }))),
+        ],
     );
     let legacy = json!({ "messages": [
         { "role": "user", "content": "q" },

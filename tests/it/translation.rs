@@ -120,6 +120,14 @@ fn openai_tools() -> Vec<Probe> {
                 "type": "function", "function": { "name": "f", "arguments": "{}" } }] },
             { "role": "tool", "tool_call_id": "call_1", "content": "r" }] }),
         ),
+        (
+            "tool call with broken arguments",
+            json!({ "messages": [
+            { "role": "user", "content": "q" },
+            { "role": "assistant", "content": null, "tool_calls": [{ "id": "call_1",
+                "type": "function", "function": { "name": "f", "arguments": "not json" } }] },
+            { "role": "tool", "tool_call_id": "call_1", "content": "r" }] }),
+        ),
     ]
 }
 

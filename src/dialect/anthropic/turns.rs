@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::ids::Ids;
 use crate::dialect::Dialect;
-use crate::dialect::hub::legend::FREE_TEXT_PARAMETER;
+use crate::dialect::hub::legend::{BROKEN_ARGUMENTS, FREE_TEXT_PARAMETER};
 use crate::dialect::hub::{
     Block, Call, Gravity, Losses, Media, MediaKind, Role, Source, Thought, ToolResult, Turn,
     Untranslatable,
@@ -375,11 +375,12 @@ fn thought_json(thought: &Thought<'_>) -> Option<String> {
     })
 }
 
-/// A call's arguments as an object.
+/// A call's arguments as an object. Agents keep the turns in which a model wrote
+/// something else, and were told of it: that is still to be seen.
 fn input(call: &Call<'_>, losses: &mut Losses) -> Result<String, Untranslatable> {
-    let wrapped = || format!(r#"{{"{FREE_TEXT_PARAMETER}":{}}}"#, json::quote(&call.arguments));
+    let wrapped = |member| format!(r#"{{"{member}":{}}}"#, json::quote(&call.arguments));
     if call.free_text {
-        return Ok(wrapped());
+        return Ok(wrapped(FREE_TEXT_PARAMETER));
     }
     let arguments = call.arguments.trim();
     if arguments.is_empty() {
@@ -389,8 +390,8 @@ fn input(call: &Call<'_>, losses: &mut Losses) -> Result<String, Untranslatable>
     if valid && arguments.starts_with('{') {
         return Ok(arguments.to_owned());
     }
-    losses.lose("tool_calls", Gravity::Meaning, "the arguments are no JSON object")?;
-    Ok(wrapped())
+    losses.tuning("tool_calls")?;
+    Ok(wrapped(BROKEN_ARGUMENTS))
 }
 
 /// What a tool gave back: a text, or blocks.

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use super::fields::{is_object, push_member, push_text};
 use crate::dialect::Dialect;
-use crate::dialect::hub::legend::FREE_TEXT_PARAMETER;
+use crate::dialect::hub::legend::{BROKEN_ARGUMENTS, FREE_TEXT_PARAMETER};
 use crate::dialect::hub::{Finish, Usage};
 use crate::dialect::json;
 
@@ -68,7 +68,8 @@ pub fn args(arguments: &str, free_text: bool) -> Cow<'_, str> {
     if !free_text && is_object(arguments) {
         return Cow::Borrowed(arguments.trim_ascii());
     }
-    Cow::Owned(format!(r#"{{"{FREE_TEXT_PARAMETER}":{}}}"#, json::quote(arguments)))
+    let member = if free_text { FREE_TEXT_PARAMETER } else { BROKEN_ARGUMENTS };
+    Cow::Owned(format!(r#"{{"{member}":{}}}"#, json::quote(arguments)))
 }
 
 /// Why the model stopped, in Gemini's words. Words of Gemini's own that no
@@ -180,8 +181,8 @@ mod tests {
         let check = |arguments, free, expected: &str| assert_eq!(args(arguments, free), expected);
         check("", false, "{}");
         check(" {\"a\":1} ", false, "{\"a\":1}");
-        check("{\"a\":", false, r#"{"input":"{\"a\":"}"#);
-        check("[1]", false, r#"{"input":"[1]"}"#);
+        check("{\"a\":", false, r#"{"_raw":"{\"a\":"}"#);
+        check("[1]", false, r#"{"_raw":"[1]"}"#);
         check("{}", true, r#"{"input":"{}"}"#);
         check("", true, r#"{"input":""}"#);
     }

@@ -14,6 +14,10 @@ pub const FORMAT_TOOL: &str = "respond";
 /// The parameter of a wrapped free-text tool.
 pub const FREE_TEXT_PARAMETER: &str = "input";
 
+/// The member that holds arguments which are no JSON object, where only an
+/// object can be said.
+pub const BROKEN_ARGUMENTS: &str = "_raw";
+
 /// See the module. Empty for most requests.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Legend {

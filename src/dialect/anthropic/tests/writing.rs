@@ -344,8 +344,8 @@ fn what_is_lost_depends_on_the_route() {
             turn(Role::User, vec![result("1", "", "x")]),
         ]
     };
-    check(&|r| r.turns = called("{\"a\":"), Err("tool_calls"));
-    check(&|r| r.turns = called("[1]"), Err("tool_calls"));
+    check(&|r| r.turns = called("{\"a\":"), Ok(&["tool_calls"]));
+    check(&|r| r.turns = called("[1]"), Ok(&["tool_calls"]));
     check(&|r| r.turns = called(" {} "), Ok(&[]));
 }
 

@@ -117,8 +117,7 @@ impl<'r> Contents<'r, '_> {
     fn call(&mut self, call: &'r Call<'r>) -> Result<String, Untranslatable> {
         let blank = call.arguments.trim_ascii().is_empty();
         if !call.free_text && !blank && !is_object(&call.arguments) {
-            let reason = "the arguments of a call are no JSON object";
-            self.losses.lose("tool_calls", Gravity::Meaning, reason)?;
+            self.losses.tuning("tool_calls")?;
         }
         let own = own(call.signature.as_ref());
         let stand_in = self.open.is_empty() && self.target.abilities.call_signatures;

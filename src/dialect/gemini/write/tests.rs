@@ -252,7 +252,12 @@ fn results_and_calls_that_have_no_other() {
         (Role::Assistant, &[calls(call("1", "f", "{oops"))]),
         (Role::User, &[result("1", "", "x")]),
     ]);
-    refused(&broken, "tool_calls");
+    check(
+        &broken,
+        "/contents/1/parts/0/functionCall/args",
+        &json!({"_raw": "{oops"}),
+        &["tool_calls"],
+    );
 }
 
 #[test]

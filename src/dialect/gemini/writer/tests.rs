@@ -114,7 +114,7 @@ fn calls_are_written_whole() {
     let expected = [
         r#"[{"functionCall":{"id":"id0","name":"f","args":{"a":[1,2]}}},{"functionCall":{"id":"id1","name":"g","args":{}}}]"#,
         r#"[{"text":"so"}]"#,
-        r#"[{"functionCall":{"id":"id2","name":"h","args":{"input":"free text"}}},{"functionCall":{"id":"id3","name":"i","args":{"input":"{broken"}}},{"functionCall":{"id":"id4","name":"j","args":{}}}]"#,
+        r#"[{"functionCall":{"id":"id2","name":"h","args":{"input":"free text"}}},{"functionCall":{"id":"id3","name":"i","args":{"_raw":"{broken"}}},{"functionCall":{"id":"id4","name":"j","args":{}}}]"#,
         r#"[{"text":""}]STOP"#,
     ];
     assert_eq!(shown(&written(&events, Framing::Sse)), expected);
