@@ -35,6 +35,39 @@ struct Choice {
     /// It has brought anything.
     content: bool,
     cited: bool,
+    stage: Stage,
+}
+
+/// How far a candidate has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Stage {
+    #[default]
+    New,
+    /// It brought something in a chunk without a reason to stop: so that stands
+    /// at its end.
+    GoesOn,
+    /// The first chunk gave a reason: with some servers every one does.
+    Stopped,
+    Over,
+}
+
+impl Stage {
+    /// After a chunk.
+    const fn then(self, brought: bool, ends: bool) -> Self {
+        match self {
+            Self::New if ends => Self::Stopped,
+            Self::New if brought => Self::GoesOn,
+            Self::GoesOn if ends => Self::Over,
+            Self::New | Self::GoesOn | Self::Stopped | Self::Over => self,
+        }
+    }
+}
+
+impl Choice {
+    /// Whether all of it has come.
+    fn is_over(&self) -> bool {
+        self.stage == Stage::Over
+    }
 }
 
 /// Why a chunk is none.
@@ -128,15 +161,11 @@ impl Chunks {
         let most = MAX_STEPS + chunk.raw().len() / BYTES_PER_STEP;
         let mut any = false;
         if let Some(candidates) = top.candidates {
-            // An index of zero may be left out, and so may all of them.
-            let indexed = candidates.items().any(|one| one.get("index").is_some());
-            for (place, candidate) in (0..).zip(candidates.items()) {
+            for (place, (choice, candidate)) in (0..).zip(numbered(candidates)) {
                 if place >= MAX_CHOICES {
                     return Err(Fault::Malformed(TOO_MANY));
                 }
                 any = true;
-                let missing = if indexed { 0 } else { place };
-                let choice = candidate.get("index").and_then(Node::u32).unwrap_or(missing);
                 self.candidate(choice, Candidate::of(candidate), most, events)?;
             }
         }
@@ -145,6 +174,19 @@ impl Chunks {
         }
         events.extend(top.usage.map(|tokens| Event::Usage(usage(tokens))));
         Ok(())
+    }
+
+    /// Whether a chunk brings nothing but more of what is over: no terminator
+    /// tells where an answer ends.
+    #[must_use]
+    pub fn is_surplus(&self, chunk: Node<'_>) -> bool {
+        if !self.choices.iter().any(Choice::is_over) {
+            return false;
+        }
+        let candidates = field(chunk, "candidates").into_iter().flat_map(numbered);
+        let mut full = candidates.filter(|(_, candidate)| is_full(*candidate)).peekable();
+        let over = |choice: u32| self.choices.get(choice as usize).is_some_and(Choice::is_over);
+        full.peek().is_some() && full.all(|(choice, _)| over(choice))
     }
 
     fn candidate(
@@ -162,6 +204,7 @@ impl Chunks {
             self.choices.resize(at + 1, Choice::default());
         }
         let so_far = &mut self.choices[at];
+        let before = events.len();
         if let Some(parts) = candidate.content.and_then(|content| content.get("parts")) {
             for part in parts.items() {
                 if events.len() > most {
@@ -174,8 +217,34 @@ impl Chunks {
             so_far.cited = true;
             events.push(Event::Opaque { choice, what: "citations" });
         }
-        stop(choice, candidate, so_far, events)
+        let brought = events.len() > before;
+        stop(choice, candidate, so_far, events)?;
+        so_far.stage = so_far.stage.then(brought, ends(choice, events));
+        Ok(())
     }
+}
+
+/// The candidates with their numbers. A number of zero may be left out, and so
+/// may all of them.
+fn numbered(candidates: Node<'_>) -> impl Iterator<Item = (u32, Node<'_>)> {
+    let indexed = candidates.items().any(|one| one.get("index").is_some());
+    (0..).zip(candidates.items()).map(move |(place, candidate)| {
+        let missing = if indexed { 0 } else { place };
+        (candidate.get("index").and_then(Node::u32).unwrap_or(missing), candidate)
+    })
+}
+
+/// Whether a candidate has words, calls or media.
+fn is_full(candidate: Node<'_>) -> bool {
+    let parts = field(candidate, "content").and_then(|content| content.get("parts"));
+    parts.into_iter().flat_map(Node::items).map(Fields::of).any(|part| {
+        let words = part.text.and_then(Node::str).is_some_and(|text| !text.is_empty());
+        words || part.call.is_some() || part.inline_data.is_some() || part.file_data.is_some()
+    })
+}
+
+fn ends(choice: u32, events: &[Event]) -> bool {
+    events.iter().any(|event| matches!(event, Event::Finish { choice: of, .. } if *of == choice))
 }
 
 fn stop(
@@ -189,9 +258,7 @@ fn stop(
         Stopped::NotYet => Ok(()),
         Stopped::For(finish) => {
             // A chunk that has a candidate twice ends it once.
-            let ends =
-                |event: &Event| matches!(event, Event::Finish { choice: of, .. } if *of == choice);
-            if !events.iter().any(ends) {
+            if !ends(choice, events) {
                 events.push(Event::Finish { choice, finish });
             }
             Ok(())

@@ -38,6 +38,9 @@ impl Decoder {
         if is_error(node) {
             return Decoded::Error(hidden_error(TABLE, text, secrets));
         }
+        if self.chunks.is_surplus(node) {
+            return Decoded::Nothing;
+        }
         match self.chunks.take(node, events) {
             Ok(()) => Decoded::Events,
             Err(Fault::Failed(reply)) => Decoded::Error(reply),
@@ -145,6 +148,37 @@ mod tests {
         assert_eq!(decode(r#"{"error":null}"#), Decoded::Events);
         let comment = Frame::parse(Bytes::from_static(b": x\n\n"));
         assert_eq!(Decoder::default().decode(&comment, &[], &mut Vec::new()), Decoded::Nothing);
+    }
+
+    /// Where the reason to stop stands at the end, nothing belongs to the answer
+    /// after it but counts of tokens.
+    #[test]
+    fn what_follows_the_end_is_left_out() {
+        let check = |chunks: &[&str], text: &str, parts: &[&str]| {
+            let mut reader = Reader::passing(Dialect::Gemini, 1);
+            let seen: Vec<String> = chunks
+                .iter()
+                .map(|chunk| {
+                    let part = reader.read(&frame(chunk), &[]);
+                    format!("{part:?}").split(['(', ' ']).next().unwrap().to_owned()
+                })
+                .collect();
+            assert_eq!(
+                (&*reader.answer().text, &seen[..]),
+                (text, &parts.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>()[..])
+            );
+        };
+        let a = r#"{"candidates":[{"content":{"parts":[{"text":"a"}]}}]}"#;
+        let b = r#"{"candidates":[{"content":{"parts":[{"text":"b"}]},"finishReason":"STOP"}]}"#;
+        let end = r#"{"candidates":[{"content":{"parts":[{"text":""}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":1}}"#;
+        let call = r#"{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f"}}]}}]}"#;
+        let usage = r#"{"usageMetadata":{"promptTokenCount":1}}"#;
+        check(&[a, b, usage], "ab", &["Content", "Finish", "Usage"]);
+        check(&[a, b, a, b], "ab", &["Content", "Finish", "Comment", "Comment"]);
+        check(&[a, end, a, end], "a", &["Content", "Finish", "Comment", "Usage"]);
+        check(&[a, b, call], "ab", &["Content", "Finish", "Comment"]);
+        // Some servers give a reason in every chunk.
+        check(&[b, a, b], "bab", &["Finish", "Content", "Content"]);
     }
 
     #[test]
