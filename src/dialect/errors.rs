@@ -349,7 +349,7 @@ impl Facts {
 /// The value of a body that is JSON and no longer than an error is.
 fn body_json(body: &[u8]) -> Option<Node<'_>> {
     let text = std::str::from_utf8(body).ok().filter(|text| text.len() <= MAX_BODY)?;
-    json(text)
+    json(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
 fn json(text: &str) -> Option<Node<'_>> {

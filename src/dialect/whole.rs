@@ -3,6 +3,7 @@
 //! The gateway is the only layer that notices one: SDKs take `{}`, an error
 //! object or a page of HTML without complaint. Must not know any field.
 
+use bytes::Bytes;
 use serde::de::IgnoredAny;
 
 use super::answer::AnswerText;
@@ -20,6 +21,13 @@ pub struct Whole {
 /// The outcome of a 200 that says something else than what was asked for.
 pub fn not_an_answer(what: impl Into<String>) -> Outcome {
     Outcome::NotAnAnswer { detail: what.into() }
+}
+
+/// The body without a byte order mark before it, which some servers write and
+/// parsers choke on.
+#[must_use]
+pub fn unmarked(body: Bytes) -> Bytes {
+    if body.starts_with(b"\xef\xbb\xbf") { body.slice(3..) } else { body }
 }
 
 /// The text of a body, which may be no JSON yet.
@@ -65,6 +73,16 @@ pub mod tests {
             Err(Outcome::NotAnAnswer { detail }) => Err(detail),
             Err(other) => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_body() {
+        let check = |body: &'static str, expected: &str| {
+            assert_eq!(unmarked(Bytes::from_static(body.as_bytes())), expected);
+        };
+        check("\u{feff}{}", "{}");
+        check("{\"\u{feff}\":1}", "{\"\u{feff}\":1}");
+        check("", "");
     }
 
     #[test]

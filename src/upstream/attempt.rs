@@ -23,7 +23,7 @@ use crate::dialect::hub::{Answer, Legend};
 use crate::dialect::sse::End;
 use crate::dialect::{
     AnswerText, Dialect, Frame, Framer, Part, Reader, Task, gemini, headers, hints, openai, sse,
-    stream,
+    stream, whole,
 };
 use crate::failover::Outcome;
 use crate::secret::Secret;
@@ -233,7 +233,7 @@ impl Attempt {
         else {
             return;
         };
-        let body = read.freeze();
+        let body = whole::unmarked(read.freeze());
         match self.read_whole(&body, content_type.as_deref()) {
             Err(outcome) => self.end(outcome),
             Ok(whole) if self.expect.asked.stream => {

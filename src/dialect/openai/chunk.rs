@@ -59,22 +59,51 @@ pub fn open<'a>(frame: &'a Frame, secrets: &[&Secret]) -> Opened<'a> {
 }
 
 /// A chunk, or a whole body: they differ in `delta` and `message` only.
-#[derive(Deserialize)]
+#[derive(Default)]
 pub struct Reply<'a> {
-    #[serde(borrow)]
     pub id: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub object: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub created: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub model: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub choices: Option<Choices<'a>>,
-    #[serde(borrow)]
     pub usage: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub error: Option<&'a RawValue>,
+}
+
+/// Of a member that occurs twice the last one counts, as with clients' parsers.
+impl<'de: 'a, 'a> Deserialize<'de> for Reply<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ReplyVisitor)
+    }
+}
+
+struct ReplyVisitor;
+
+impl<'de> Visitor<'de> for ReplyVisitor {
+    type Value = Reply<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Reply<'de>, A::Error> {
+        let mut reply = Reply::default();
+        while let Some(Text(key)) = map.next_key()? {
+            match &*key {
+                "id" => reply.id = map.next_value()?,
+                "object" => reply.object = map.next_value()?,
+                "created" => reply.created = map.next_value()?,
+                "model" => reply.model = map.next_value()?,
+                "choices" => reply.choices = map.next_value()?,
+                "usage" => reply.usage = map.next_value()?,
+                "error" => reply.error = map.next_value()?,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(reply)
+    }
 }
 
 impl Reply<'_> {
@@ -116,15 +145,45 @@ impl<'de> Visitor<'de> for ChoicesVisitor {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Default)]
 pub struct Choice<'a> {
     pub index: Option<u32>,
-    #[serde(borrow)]
     pub delta: Option<Message<'a>>,
-    #[serde(borrow)]
     pub message: Option<Message<'a>>,
-    #[serde(borrow)]
     finish_reason: Option<&'a RawValue>,
+}
+
+/// The same of twice as in a [`Reply`].
+impl<'de: 'a, 'a> Deserialize<'de> for Choice<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ChoiceVisitor)
+    }
+}
+
+struct ChoiceVisitor;
+
+impl<'de> Visitor<'de> for ChoiceVisitor {
+    type Value = Choice<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a choice")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Choice<'de>, A::Error> {
+        let mut choice = Choice::default();
+        while let Some(Text(key)) = map.next_key()? {
+            match &*key {
+                "index" => choice.index = map.next_value()?,
+                "delta" => choice.delta = map.next_value()?,
+                "message" => choice.message = map.next_value()?,
+                "finish_reason" => choice.finish_reason = map.next_value()?,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(choice)
+    }
 }
 
 impl<'a> Choice<'a> {

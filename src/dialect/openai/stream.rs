@@ -300,6 +300,12 @@ mod tests {
         check("", "comment");
         check("{}", "lifecycle");
         check(r#"{"type":"ping"}"#, "lifecycle");
+        // Of a key that is there twice the last one counts.
+        check(
+            r#"{"id":"a","id":"b","choices":[],"choices":[{"delta":{"content":"x"},"delta":{"content":"abc"}}]}"#,
+            "text 3",
+        );
+        check(r#"{"error":{"message":"x"},"error":null,"choices":[]}"#, "lifecycle");
         check(" [DONE] ", "done");
         check("[DONE", "malformed");
         check(r#"{"choices":[{"delta":{"content":"x"#, "malformed");
