@@ -139,6 +139,9 @@ pub fn hidden_error(table: Table, json: &str, secrets: &[&Secret]) -> ErrorReply
 
 impl Table {
     fn class(self, status: Option<u16>, facts: &Facts) -> FailureClass {
+        if let (true, Some(status)) = (facts.page, status) {
+            return of_a_page(by_status(status));
+        }
         let seen = Seen::of(facts);
         let first = |rules: &[Rule]| {
             rules.iter().find(|rule| rule.applies(status) && seen.matches(rule)).map(|r| r.class)
@@ -180,6 +183,31 @@ pub const fn by_status(status: u16) -> FailureClass {
     }
 }
 
+/// What a status means that came with a page of HTML: the word of something on
+/// the way, not of the API. It says nothing of the request, the model or the key;
+/// that something is down or busy, it says as well as anyone.
+const fn of_a_page(class: FailureClass) -> FailureClass {
+    match class {
+        FailureClass::Quota
+        | FailureClass::Authentication
+        | FailureClass::Permission
+        | FailureClass::NotFound
+        | FailureClass::BadRequest
+        | FailureClass::Unsupported
+        | FailureClass::ContextLength
+        | FailureClass::ContentFilter
+        | FailureClass::Cancelled
+        | FailureClass::Unknown => FailureClass::Unknown,
+        FailureClass::Network
+        | FailureClass::Timeout
+        | FailureClass::RateLimited
+        | FailureClass::Overloaded
+        | FailureClass::ServerError
+        | FailureClass::InvalidOutput
+        | FailureClass::StreamBroken => class,
+    }
+}
+
 /// The facts as the rules see them.
 struct Seen {
     codes: Vec<String>,
@@ -217,6 +245,8 @@ struct Facts {
     status: Option<u16>,
     /// Texts that were read as JSON.
     texts: u8,
+    /// The body is a page of HTML.
+    page: bool,
 }
 
 impl Facts {
@@ -225,9 +255,11 @@ impl Facts {
     }
 
     fn with_body(mut self, body: &[u8]) -> Self {
-        match body_json(body) {
-            Some(value) => self.read(value, 0),
-            None => self.message = plain_text(body),
+        if let Some(value) = body_json(body) {
+            self.read(value, 0);
+        } else {
+            self.message = plain_text(body);
+            self.page = is_page(&self.message);
         }
         self
     }
@@ -366,19 +398,26 @@ fn fill(place: &mut String, text: &str, most: usize) {
     }
 }
 
+const PAGE: &str = "an HTML page";
+
+fn is_page(message: &str) -> bool {
+    message.starts_with(PAGE)
+}
+
 /// A body that is no JSON, as a message: the title of an HTML page, or the text.
 fn plain_text(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(MAX_SEEN)]);
     let text = text.trim();
-    if !text.starts_with('<') {
+    let lower = text.to_ascii_lowercase();
+    // Others speak XML.
+    if !lower.starts_with('<') || lower.starts_with("<?xml") && !lower.contains("<html") {
         return text.to_owned();
     }
-    let lower = text.to_ascii_lowercase();
     let title = lower.find("<title>").and_then(|start| {
         let start = start + "<title>".len();
         lower[start..].find("</title>").map(|length| text[start..start + length].trim())
     });
-    title.map_or_else(|| "an HTML page".to_owned(), |title| format!("an HTML page: {title}"))
+    title.map_or_else(|| PAGE.to_owned(), |title| format!("{PAGE}: {title}"))
 }
 
 /// A text from outside, fit to be shown: no control characters, no credential,
@@ -460,9 +499,35 @@ pub mod tests {
         check("upstream connect error", "", "upstream connect error");
         check("<html><head><title>502 Bad Gateway</title>", "", "an HTML page: 502 Bad Gateway");
         check("<!doctype html>", "", "an HTML page");
+        check(
+            "<?xml version=\"1.0\"?><Error>x</Error>",
+            "",
+            "<?xml version=\"1.0\"?><Error>x</Error>",
+        );
+        check("<?xml version=\"1.0\"?><html><title>T</title>", "", "an HTML page: T");
+        check("\u{feff}{\"error\":\"m\"}", "", "m");
         check("", "", "");
         check("{\"error\":", "", "{\"error\":");
         check("7", "", "");
+    }
+
+    /// What something on the way says is not the API's word about the request.
+    #[test]
+    fn a_page_blames_nobody() {
+        const RULES: &[Rule] = &[says(&[], "too large", FailureClass::ContextLength)];
+        let table = Table { rules: RULES, without_status: &[] };
+        let check = |status, expected| {
+            let page = "<html><head><title>Entity Too Large</title></head></html>";
+            assert_eq!(class(table, status, page), expected, "{status}");
+        };
+        for status in [400, 401, 403, 404, 405, 413, 414, 418, 422, 501] {
+            check(status, FailureClass::Unknown);
+        }
+        check(429, FailureClass::RateLimited);
+        check(408, FailureClass::Timeout);
+        check(502, FailureClass::ServerError);
+        check(503, FailureClass::Overloaded);
+        assert_eq!(class(table, 413, "too large"), FailureClass::ContextLength);
     }
 
     #[test]
