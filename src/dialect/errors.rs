@@ -125,7 +125,8 @@ pub fn error_reply(
     let asked = hints::retry_after(headers, now_unix).or(facts.retry_after);
     let limits = if status == 429 { hints::rate_limit_reset(headers, now_unix) } else { None };
     let class = table.class(Some(status), &facts);
-    facts.reply(status, class, asked.or(limits), secrets)
+    let wait = asked.or(limits).or_else(|| facts.said_wait(class));
+    facts.reply(status, class, wait, secrets)
 }
 
 /// The error a 200 carries in its body or stream, from its JSON.
@@ -133,7 +134,7 @@ pub fn error_reply(
 pub fn hidden_error(table: Table, json: &str, secrets: &[&Secret]) -> ErrorReply {
     let facts = Facts::of_body(json.as_bytes());
     let class = table.class(facts.status, &facts);
-    let wait = facts.retry_after;
+    let wait = facts.retry_after.or_else(|| facts.said_wait(class));
     facts.reply(200, class, wait, secrets)
 }
 
@@ -358,6 +359,12 @@ impl Facts {
         }
         let status = self.code.parse().ok().filter(|status| (400..600).contains(status));
         self.status = self.status.or(status);
+    }
+
+    /// How long a message about a rate limit says to wait.
+    fn said_wait(&self, class: FailureClass) -> Option<Duration> {
+        let limited = class == FailureClass::RateLimited;
+        limited.then(|| hints::said_wait(cut(&self.message, MAX_MATCHED))).flatten()
     }
 
     fn reply(

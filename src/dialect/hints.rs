@@ -59,7 +59,9 @@ struct LimitNames {
 
 /// `OpenAI`'s names, which compatible servers and Azure use too, and Anthropic's
 /// (wire formats §1.8).
-const LIMITS: [LimitNames; 6] = [
+const LIMITS: [LimitNames; 7] = [
+    // OpenRouter, Together and others have one limit only, of requests.
+    LimitNames { kind: Kind::Requests, left: "x-ratelimit-remaining", reset: "x-ratelimit-reset" },
     LimitNames {
         kind: Kind::Requests,
         left: "x-ratelimit-remaining-requests",
@@ -100,10 +102,56 @@ struct Limit {
 fn limits(headers: &HeaderMap, now_unix: Duration) -> Vec<Limit> {
     let limit = |names: &LimitNames| Limit {
         left: text(headers, names.left).and_then(|left| left.parse().ok()),
-        reset: text(headers, names.reset)
-            .and_then(|reset| go_duration(reset).or_else(|| until_instant(reset, now_unix))),
+        reset: text(headers, names.reset).and_then(|reset| reset_in(reset, now_unix)),
     };
     LIMITS.iter().map(limit).collect()
+}
+
+/// No length of time in seconds is that large, nor an instant in seconds that
+/// small; in milliseconds none is smaller than the next.
+const FIRST_INSTANT: f64 = 1e9;
+const FIRST_INSTANT_MS: f64 = 1e12;
+
+/// Until a limit is filled again: a length of time, or an instant as Unix time in
+/// seconds or milliseconds, or in the form of RFC 3339.
+fn reset_in(reset: &str, now_unix: Duration) -> Option<Duration> {
+    let instant = match reset.parse::<f64>() {
+        Ok(millis) if millis >= FIRST_INSTANT_MS => Duration::try_from_secs_f64(millis / 1e3),
+        Ok(seconds) if seconds >= FIRST_INSTANT => Duration::try_from_secs_f64(seconds),
+        Ok(seconds) => return bounded(seconds),
+        Err(_) => return go_duration(reset).or_else(|| until_instant(reset, now_unix)),
+    };
+    Some(instant.ok()?.saturating_sub(now_unix).min(MAX_HINT))
+}
+
+/// What stands before the time to wait in a message.
+const WAITS: [&str; 3] = ["try again in ", "retry in ", "retry after "];
+
+/// How long a message says to wait: `try again in 1m2.5s`, `retry after 20
+/// seconds`.
+#[must_use]
+pub fn said_wait(message: &str) -> Option<Duration> {
+    let message = message.to_ascii_lowercase();
+    let rest = WAITS.iter().find_map(|words| Some(message.split_once(words)?.1))?;
+    let mut words = rest.split_ascii_whitespace();
+    let time = words.next()?.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+    match time.parse::<f64>() {
+        Ok(number) => {
+            let name = words.next()?.trim_matches(|c: char| !c.is_ascii_alphabetic());
+            bounded(number * spoken_unit(name)?)
+        }
+        Err(_) => go_duration(time),
+    }
+}
+
+fn spoken_unit(name: &str) -> Option<f64> {
+    match name.strip_suffix('s').unwrap_or(name) {
+        "millisecond" => Some(1e-3),
+        "second" | "sec" => Some(1.0),
+        "minute" | "min" => Some(60.0),
+        "hour" => Some(3600.0),
+        _ => unit(name),
+    }
 }
 
 /// Until an instant in the form of RFC 3339, as Anthropic gives it.
@@ -229,8 +277,48 @@ mod tests {
         check(&[requests, tokens], Some(1000));
         check(&[requests, tokens, ("x-ratelimit-remaining-tokens", "0")], Some(360_000));
         check(&[requests, tokens, ("x-ratelimit-remaining-requests", "0")], Some(1000));
+        let bare = |reset| [("x-ratelimit-reset", reset)];
+        check(&bare("12"), Some(12_000));
+        check(&bare("0.5"), Some(500));
+        check(&bare("soon"), None);
+        check(&bare("NaN"), None);
+        check(&bare("inf"), None);
+        check(&bare("-5"), None);
         let left = [("x-ratelimit-remaining-requests", "9"), ("x-ratelimit-remaining-tokens", "7")];
         check(&[requests, tokens, left[0], left[1]], Some(1000));
+    }
+
+    #[test]
+    fn resets_as_instants() {
+        let now = Duration::from_secs(1_764_000_001);
+        let check = |reset: &str, expected_ms: Option<u64>| {
+            let seen = rate_limit_reset(&headers(&[("x-ratelimit-reset", reset)]), now);
+            assert_eq!(seen, expected_ms.map(Duration::from_millis), "{reset}");
+        };
+        let max = u64::try_from(MAX_HINT.as_millis()).unwrap();
+        check("1764000011", Some(10_000));
+        check("1764000001250", Some(250));
+        check("1763999999", Some(0));
+        check("1e11", Some(max));
+        check("1e300", None);
+        check("2025-11-24T16:00:08Z", Some(7000));
+    }
+
+    #[test]
+    fn waits_in_words() {
+        let check = |message: &str, expected_ms: Option<u64>| {
+            assert_eq!(said_wait(message), expected_ms.map(Duration::from_millis), "{message}");
+        };
+        check("Rate limit reached. Please try again in 12.5s. Visit x.", Some(12_500));
+        check("Limit 3. Please try again in 850ms.", Some(850));
+        check("Please try again in 1m2s.", Some(62_000));
+        check("Please retry in 34.5s.", Some(34_500));
+        check("Please retry after 20 seconds.", Some(20_000));
+        check("Try again in 2 minutes, please", Some(120_000));
+        check("try again in 7", None);
+        check("try again in a while", None);
+        check("try again in ", None);
+        check("try again later", None);
     }
 
     #[test]
