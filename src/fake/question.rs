@@ -143,7 +143,16 @@ impl Question<'_> {
     /// The last user message before this index.
     fn last_user(&self, before: usize) -> Option<(usize, Cow<'_, str>)> {
         let at = self.turns[..before].iter().rposition(|turn| turn.role == Role::User)?;
-        Some((at, self.text(at)))
+        Some((at, self.wish(at)))
+    }
+
+    /// What a user's turn wishes: the last of its texts. Translated, what others
+    /// said before it may have come into the same turn.
+    fn wish(&self, at: usize) -> Cow<'_, str> {
+        match &self.turns[at].words {
+            Words::Raw(content) => content.map_or(Cow::Borrowed(""), content_wish),
+            Words::Text(text) => Cow::Borrowed(text),
+        }
     }
 
     fn text(&self, at: usize) -> Cow<'_, str> {
@@ -162,7 +171,22 @@ fn content_text(content: &RawValue) -> Cow<'_, str> {
     serde_json::from_str(content.get()).map_or(Cow::Borrowed(""), |value| text_of(&value).into())
 }
 
-/// The same for content that has been parsed. A thought is not said.
+/// The last text of a message.
+fn content_wish(content: &RawValue) -> Cow<'_, str> {
+    if let Ok(text) = serde_json::from_str::<&str>(content.get()) {
+        return Cow::Borrowed(text);
+    }
+    serde_json::from_str(content.get()).map_or(Cow::Borrowed(""), |value| last_text(&value).into())
+}
+
+/// The same for content that has been parsed.
+pub(super) fn last_text(content: &Value) -> String {
+    let Some(parts) = content.as_array() else { return text_of(content) };
+    let mut texts = parts.iter().filter_map(|part| part["text"].as_str());
+    texts.rfind(|text| !text.is_empty()).unwrap_or_default().to_owned()
+}
+
+/// The text of content that has been parsed. A thought is not said.
 pub(super) fn text_of(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),

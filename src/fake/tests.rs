@@ -158,6 +158,28 @@ fn several_tools_may_be_called_at_once() {
     }
 }
 
+/// The same call in another dialect may have two turns of the user in one: the
+/// answer is the same all the same.
+#[test]
+fn the_last_text_of_the_user_is_answered() {
+    for way in ways(false).into_iter().chain(ways(true)) {
+        let mut body = way.body.clone();
+        let kind = if way.target.ends_with("responses") { "input_text" } else { "text" };
+        let part = |text: &str| json!({ "type": kind, "text": text });
+        let said = json!([{ "role": "user", "content": [part("before"), part("hi")] }]);
+        if way.target.contains("models") {
+            let parts = json!([{ "text": "before" }, { "text": "hi" }]);
+            body["contents"] = json!([{ "role": "user", "parts": parts }]);
+        } else if way.target.ends_with("responses") {
+            body["input"] = said;
+        } else {
+            body["messages"] = said;
+        }
+        let told = tell(way.target, way.headers, &body, "words=9");
+        assert_eq!(text(&told), answer("hi", 9), "{}: {}", way.target, told.body);
+    }
+}
+
 /// The way's request whose tool was called and answered; `more` was said after
 /// the result.
 fn after_a_result(way: &Way, more: Option<&str>) -> Value {

@@ -14,7 +14,9 @@ use serde_json::{Map, Value};
 use super::answer::Shape;
 use super::error_body::ErrorBody;
 use super::http::Request;
-use super::question::{Choice, Delivery, Question, Role, Tool, Turn, Words, text_of, tokens_of};
+use super::question::{
+    Choice, Delivery, Question, Role, Tool, Turn, Words, last_text, text_of, tokens_of,
+};
 use super::route::{Reading, What};
 
 /// The first version, and the one that no longer takes sampling parameters.
@@ -114,6 +116,7 @@ fn turns_of(message: &Value) -> Vec<Turn<'static>> {
         turns.push(Turn { role: Role::Tool, words: Words::Text(String::new()) });
     }
     if !results || !text.is_empty() {
+        let text = if role == Role::User { last_text(content) } else { text };
         turns.push(Turn { role, words: Words::Text(text) });
     }
     turns

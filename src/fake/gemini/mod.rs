@@ -18,7 +18,9 @@ use serde_json::{Map, Value};
 use super::answer::Shape;
 use super::error_body::ErrorBody;
 use super::http::{Request, percent_decoded};
-use super::question::{Choice, Delivery, Question, Role, Tool, Turn, Words, text_of, tokens_of};
+use super::question::{
+    Choice, Delivery, Question, Role, Tool, Turn, Words, last_text, text_of, tokens_of,
+};
 use super::route::{Reading, What};
 
 /// Members that hold the caller's own names, which are not ours to rewrite.
@@ -178,6 +180,7 @@ fn turns_of(content: &Value) -> Vec<Turn<'static>> {
         turns.push(Turn { role: Role::Tool, words: Words::Text(String::new()) });
     }
     if !results || !text.is_empty() {
+        let text = if role == Role::User { last_text(parts) } else { text };
         turns.push(Turn { role, words: Words::Text(text) });
     }
     turns

@@ -13,7 +13,9 @@ use super::answer::Shape;
 use super::error_body::ErrorBody;
 use super::http::Request;
 use super::openai::{errors, parsed};
-use super::question::{Choice, Delivery, Question, Role, Tool, Turn, Words, text_of, tokens_of};
+use super::question::{
+    Choice, Delivery, Question, Role, Tool, Turn, Words, last_text, text_of, tokens_of,
+};
 use super::route::{Reading, What};
 
 pub(super) fn read(request: &Request) -> Reading<'_> {
@@ -70,7 +72,9 @@ fn turn(item: &Value) -> Turn<'static> {
         "function_call_output" | "custom_tool_call_output" => Role::Tool,
         _ => Role::Other,
     };
-    Turn { role, words: Words::Text(text_of(&item["content"])) }
+    let content = &item["content"];
+    let text = if role == Role::User { last_text(content) } else { text_of(content) };
+    Turn { role, words: Words::Text(text) }
 }
 
 fn tool(tool: &Value) -> Option<Tool> {
