@@ -168,10 +168,11 @@ fn openai_settings() -> Vec<Probe> {
 }
 
 fn responses() -> Vec<Probe> {
-    let function = json!({ "type": "function", "name": "f", "parameters": schema() });
+    [responses_conversation(), responses_tools(), responses_settings()].concat()
+}
+
+fn responses_conversation() -> Vec<Probe> {
     let user = |part: Value| json!({ "input": [{ "role": "user", "content": [part] }] });
-    let hosted = |kind: &str| json!({ "tools": [{ "type": kind }] });
-    let beside = |kind: &str| json!({ "tools": [{ "type": kind }, function] });
     vec![
         ("instructions", json!({ "instructions": "s" })),
         ("a turn of the assistant at the end", last_word("input")),
@@ -190,6 +191,14 @@ fn responses() -> Vec<Probe> {
             user(json!({ "type": "input_file", "filename": "a.pdf",
             "file_data": "data:application/pdf;base64,JVBERi0=" })),
         ),
+    ]
+}
+
+fn responses_tools() -> Vec<Probe> {
+    let function = json!({ "type": "function", "name": "f", "parameters": schema() });
+    let hosted = |kind: &str| json!({ "tools": [{ "type": kind }] });
+    let beside = |kind: &str| json!({ "tools": [{ "type": kind }, function] });
+    vec![
         ("tools: function", json!({ "tools": [function] })),
         ("tools: custom", json!({ "tools": [{ "type": "custom", "name": "c" }] })),
         (
@@ -218,6 +227,12 @@ fn responses() -> Vec<Probe> {
             { "type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x" },
             { "role": "assistant", "content": "a" }, { "role": "user", "content": "r" }] }),
         ),
+    ]
+}
+
+fn responses_settings() -> Vec<Probe> {
+    let function = json!({ "type": "function", "name": "f", "parameters": schema() });
+    vec![
         (
             "text.format: json_schema",
             json!({ "text": { "format":
