@@ -44,6 +44,7 @@ pub mod stream;
 pub mod target;
 pub mod translate;
 mod uri;
+mod waiting;
 pub mod whole;
 mod wording;
 pub mod writer;

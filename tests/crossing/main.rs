@@ -13,6 +13,7 @@ mod chat;
 mod chat_settings;
 mod gemini;
 mod golden;
+mod long;
 mod models;
 mod opaque;
 mod responses;

@@ -18,6 +18,7 @@ use crate::dialect::hub::{
 use crate::dialect::json;
 use crate::dialect::names::Names;
 use crate::dialect::request::ASK;
+use crate::dialect::waiting::{Key, Waiting};
 
 /// Cache points a request may have.
 const MAX_CACHE_POINTS: u32 = 4;
@@ -102,19 +103,14 @@ struct Message {
     calls: bool,
 }
 
-/// A call without a result so far.
-#[derive(Debug)]
-struct Open {
-    client: Option<String>,
-    name: String,
-    id: String,
-}
-
 #[derive(Debug, Default)]
-struct Thread {
+struct Thread<'t> {
     messages: Vec<Message>,
     ids: Ids,
-    open: Vec<Open>,
+    /// The calls without a result so far, and the ids that all calls of this
+    /// turn have at the target.
+    open: Waiting<'t>,
+    sent: Vec<String>,
 }
 
 /// A block's own kind, as far as its place in a message goes.
@@ -126,11 +122,11 @@ enum Kind {
     Other,
 }
 
-impl Thread {
+impl<'t> Thread<'t> {
     fn block(
         &mut self,
         role: Role,
-        block: &Block<'_>,
+        block: &'t Block<'_>,
         writing: &mut Writing<'_>,
     ) -> Result<(), Untranslatable> {
         match block {
@@ -185,7 +181,11 @@ impl Thread {
         }
     }
 
-    fn call(&mut self, call: &Call<'_>, writing: &mut Writing<'_>) -> Result<(), Untranslatable> {
+    fn call(
+        &mut self,
+        call: &'t Call<'_>,
+        writing: &mut Writing<'_>,
+    ) -> Result<(), Untranslatable> {
         let input = input(call, writing.losses)?;
         let name = writing.names.get(&call.name).into_owned();
         // First, so that the calls before it are closed if they were another turn's.
@@ -197,28 +197,28 @@ impl Thread {
             json::quote(&name)
         );
         self.push(Role::Assistant, Kind::Call, &json, writing)?;
-        let client = call.id.as_deref().map(ToOwned::to_owned);
-        self.open.push(Open { client, name: call.name.to_string(), id });
+        self.open.add(call.id.as_deref(), &call.name);
+        self.sent.push(id);
         Ok(())
     }
 
     fn result(
         &mut self,
-        result: &ToolResult<'_>,
+        result: &'t ToolResult<'_>,
         writing: &mut Writing<'_>,
     ) -> Result<(), Untranslatable> {
-        let place = self.open.iter().position(|open| match (&result.id, &result.name) {
-            (Some(id), _) => open.client.as_deref() == Some(&**id),
-            (None, Some(name)) => open.name == **name,
-            (None, None) => true,
+        let place = self.open.find(match (&result.id, &result.name) {
+            (Some(id), _) => Key::Id(id),
+            (None, Some(name)) => Key::Name(name),
+            (None, None) => Key::Any,
         });
         let Some(place) = place else {
             return writing.losses.lose("messages", Gravity::Meaning, "a result without its call");
         };
         let content = result_content(&result.content, writing.losses)?;
-        let open = self.open.remove(place);
+        self.open.answer(place);
         let error = if result.is_error { r#","is_error":true"# } else { "" };
-        let id = json::quote(&open.id);
+        let id = json::quote(&self.sent[place]);
         let json =
             format!(r#"{{"type":"tool_result","tool_use_id":{id},"content":{content}{error}}}"#);
         self.push(Role::User, Kind::Result, &json, writing)
@@ -299,8 +299,9 @@ impl Thread {
         if self.messages.last().is_none_or(|message| message.role != Role::User) {
             self.start(Role::User);
         }
-        for open in std::mem::take(&mut self.open) {
-            let (id, content) = (json::quote(&open.id), json::quote(NO_RESULT));
+        let (open, sent) = (std::mem::take(&mut self.open), std::mem::take(&mut self.sent));
+        for place in open.places() {
+            let (id, content) = (json::quote(&sent[place]), json::quote(NO_RESULT));
             let json = format!(
                 r#"{{"type":"tool_result","tool_use_id":{id},"content":{content},"is_error":true}}"#
             );

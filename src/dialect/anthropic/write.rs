@@ -147,17 +147,8 @@ fn tools(
     legend: &mut Legend,
 ) -> Result<String, Untranslatable> {
     let mut out = Vec::new();
-    for tool in &request.tools {
-        let offered = match &request.tool_choice {
-            Some(ToolChoice::Among { names, .. }) => names.contains(&tool.name),
-            Some(
-                ToolChoice::Auto | ToolChoice::Never | ToolChoice::Required | ToolChoice::Named(_),
-            )
-            | None => true,
-        };
-        if offered {
-            out.push(tool_json(tool, abilities, writing, legend)?);
-        }
+    for tool in request.allowed_tools() {
+        out.push(tool_json(tool, abilities, writing, legend)?);
     }
     if request.tools.is_empty() {
         out.extend(past_tools(request, writing.names));

@@ -3,6 +3,7 @@
 //! dialect's fields.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::loss::Gravity;
 use crate::dialect::Dialect;
@@ -368,5 +369,26 @@ impl<'a> Request<'a> {
         let calls = |block: &Block<'_>| matches!(block, Block::Call(_));
         let said = |turn: &Turn<'_>| turn.role == Role::Assistant && !turn.blocks.iter().any(calls);
         self.turns.last().is_some_and(said)
+    }
+
+    /// The names of the tools that take free text.
+    #[must_use]
+    pub fn free_text_tools(&self) -> HashSet<&str> {
+        self.tools.iter().filter(|tool| tool.free_text).map(|tool| &*tool.name).collect()
+    }
+
+    /// The tools among which the model may choose.
+    #[must_use]
+    pub fn allowed_tools(&self) -> Vec<&Tool<'a>> {
+        match &self.tool_choice {
+            Some(ToolChoice::Among { names, .. }) => {
+                let names: HashSet<&str> = names.iter().map(|name| &**name).collect();
+                self.tools.iter().filter(|tool| names.contains(&*tool.name)).collect()
+            }
+            Some(
+                ToolChoice::Auto | ToolChoice::Never | ToolChoice::Required | ToolChoice::Named(_),
+            )
+            | None => self.tools.iter().collect(),
+        }
     }
 }

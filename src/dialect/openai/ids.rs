@@ -18,26 +18,39 @@ pub struct Ids {
     short: bool,
     /// From the id as it is sent to the client's.
     used: BTreeMap<String, String>,
+    /// From the client's to those that differ: what took long to find, as
+    /// someone may have sent the hashes as ids, is found once.
+    made: BTreeMap<String, String>,
 }
 
 impl Ids {
     /// `short`: nine letters and digits each.
     #[must_use]
     pub fn new(short: bool) -> Self {
-        Self { short, used: BTreeMap::new() }
+        Self { short, used: BTreeMap::new(), made: BTreeMap::new() }
     }
 
     /// The id to send for a client's.
     pub fn of(&mut self, id: &str) -> String {
-        let mut salt = 0_u32;
-        loop {
-            let sent = if salt == 0 && self.fits(id) { id.to_owned() } else { self.hash(id, salt) };
-            let known = self.used.entry(sent.clone()).or_insert_with(|| id.to_owned());
-            if known == id {
-                return sent;
-            }
-            salt += 1;
+        if let Some(made) = self.made.get(id) {
+            return made.clone();
         }
+        if self.fits(id) && self.claim(id, id) {
+            return id.to_owned();
+        }
+        let mut salt = u32::from(self.fits(id));
+        let mut made = self.hash(id, salt);
+        while !self.claim(&made, id) {
+            salt += 1;
+            made = self.hash(id, salt);
+        }
+        self.made.insert(id.to_owned(), made.clone());
+        made
+    }
+
+    /// Whether this client's id may be sent so: no other one is.
+    fn claim(&mut self, sent: &str, id: &str) -> bool {
+        self.used.entry(sent.to_owned()).or_insert_with(|| id.to_owned()) == id
     }
 
     fn fits(&self, id: &str) -> bool {
@@ -78,6 +91,19 @@ mod tests {
         assert_ne!(ids.of(&sent), sent);
         assert_eq!(made("t", 0, 1), made("t", 0, 1));
         assert_ne!(made("t", 0, 1), made("t", 1, 0));
+    }
+
+    /// Minutes, if each time all hashes were tried anew.
+    #[test]
+    fn hashes_may_be_taken() {
+        let mut ids = Ids::new(false);
+        let long = "x".repeat(41);
+        for salt in 0..5000 {
+            let taken = ids.hash(&long, salt);
+            ids.of(&taken);
+        }
+        let sent = ids.of(&long);
+        assert!((0..5000).all(|_| ids.of(&long) == sent));
     }
 
     #[test]

@@ -287,8 +287,9 @@ pub fn write_choice(
         losses.tuning("tool_choice")?;
     }
     let forced = forced && target.abilities.forced_tools;
+    let free_text = request.free_text_tools();
     let named = |name: &str| {
-        let free_text = request.tools.iter().any(|tool| tool.free_text && tool.name == name);
+        let free_text = free_text.contains(name);
         Object::typed(kind(free_text, target.quirks)).text("name", &valid_name(name)).end()
     };
     Ok(Some(match choice {

@@ -14,6 +14,7 @@ use crate::dialect::hub::{
     Turn, Untranslatable,
 };
 use crate::dialect::target::Quirks;
+use crate::dialect::waiting::{Key, Waiting};
 
 /// The longest id of a call that is taken.
 const LONGEST_ID: usize = 64;
@@ -37,13 +38,13 @@ struct Pairing {
 impl Pairing {
     fn of(turns: &[Turn<'_>], quirks: Quirks) -> Self {
         let mut pairing = Self { calls: Vec::new(), results: Vec::new() };
-        let (mut ids, mut names, mut open) = (HashMap::new(), Vec::new(), 0);
+        let (mut ids, mut waiting) = (HashMap::new(), Waiting::default());
         for block in turns.iter().flat_map(|turn| &turn.blocks) {
             match block {
                 Block::Call(call) => {
                     let id = call.id.as_deref();
                     id.map(|id| ids.insert(id, pairing.calls.len()));
-                    names.push(&*call.name);
+                    waiting.add(id, &call.name);
                     let id = call_id(id, pairing.calls.len());
                     let free_text = call.free_text && !quirks.has(Quirks::FUNCTIONS_ONLY);
                     pairing.calls.push(Paired { id, free_text, answered: false });
@@ -51,9 +52,11 @@ impl Pairing {
                 Block::Result(result) => {
                     let place = match (&result.id, result.name.as_deref()) {
                         (Some(id), _) => ids.get(&**id).copied(),
-                        (None, name) => pairing.unanswered(&mut open, &names, name),
+                        (None, Some(name)) => waiting.find(Key::Name(name)),
+                        (None, None) => waiting.find(Key::Any),
                     };
                     if let Some(place) = place {
+                        waiting.answer(place);
                         pairing.calls[place].answered = true;
                     }
                     pairing.results.push(place);
@@ -66,16 +69,6 @@ impl Pairing {
             }
         }
         pairing
-    }
-
-    /// The first call of this name that has no result yet. Before `open` there
-    /// is none without.
-    fn unanswered(&self, open: &mut usize, names: &[&str], name: Option<&str>) -> Option<usize> {
-        while self.calls.get(*open).is_some_and(|call| call.answered) {
-            *open += 1;
-        }
-        let mut calls = (*open..self.calls.len()).filter(|at| !self.calls[*at].answered);
-        calls.find(|at| name.is_none_or(|name| names[*at] == name))
     }
 }
 

@@ -16,6 +16,7 @@ use crate::dialect::hub::{
 use crate::dialect::json;
 use crate::dialect::names::Names;
 use crate::dialect::target::Target;
+use crate::dialect::waiting::{Key, Waiting};
 
 /// Where Gemini reads files itself.
 const OWN_FILES: [&str; 2] = ["https://generativelanguage.googleapis.com/", "gs://"];
@@ -39,7 +40,8 @@ pub fn write(
         let reason = "the model does not continue it";
         losses.lose("a trailing turn of the assistant", Gravity::Meaning, reason)?;
     }
-    let mut writer = Contents { target, names, losses, open: Vec::new(), out: String::from("[") };
+    let (open, waiting) = (Vec::new(), Waiting::default());
+    let mut writer = Contents { target, names, losses, open, waiting, out: String::from("[") };
     let party = |turn: &Turn<'_>| turn.role == Role::Assistant;
     for run in request.turns.chunk_by(|one, next| party(one) == party(next)) {
         if party(&run[0]) {
@@ -66,8 +68,9 @@ struct Contents<'r, 't> {
     target: &'t Target<'t>,
     names: &'t mut Names,
     losses: &'t mut Losses,
-    /// The calls of the last turn of the model.
+    /// The calls of the last turn of the model, and which of them wait.
     open: Vec<Open<'r>>,
+    waiting: Waiting<'r>,
     out: String,
 }
 
@@ -82,6 +85,7 @@ impl<'r> Contents<'r, '_> {
 
     fn model(&mut self, run: &'r [Turn<'r>]) -> Result<(), Untranslatable> {
         self.open.clear();
+        self.waiting = Waiting::default();
         let mut parts = Vec::new();
         for block in run.iter().flat_map(|turn| &turn.blocks) {
             match block {
@@ -125,6 +129,7 @@ impl<'r> Contents<'r, '_> {
         let id = call.id.as_deref().unwrap_or("");
         let args = compose::args(&call.arguments, call.free_text);
         let part = compose::call_part(id, &self.names.of(&call.name), &args, signature);
+        self.waiting.add(call.id.as_deref(), &call.name);
         self.open.push(Open { id: call.id.as_deref(), name: &call.name, result: None });
         Ok(part)
     }
@@ -162,14 +167,15 @@ impl<'r> Contents<'r, '_> {
     /// waits.
     fn answer(&mut self, result: &'r ToolResult<'r>) -> Result<(), Untranslatable> {
         let (id, name) = (result.id.as_deref(), result.name.as_deref());
-        let waits = |open: &Open<'_>| open.result.is_none();
-        let by_id = |open: &Open<'_>| waits(open) && id.is_some() && open.id == id;
-        let by_name = |open: &Open<'_>| {
-            let unknown = id.is_none() || open.id.is_none();
-            waits(open) && unknown && name.is_none_or(|name| open.name == name)
+        let place = id.and_then(|id| self.waiting.find(Key::Id(id)));
+        let otherwise = match (id, name) {
+            (None, None) => Key::Any,
+            (None, Some(name)) => Key::Name(name),
+            (Some(_), None) => Key::AnyWithoutId,
+            (Some(_), Some(name)) => Key::NameWithoutId(name),
         };
-        let place = self.open.iter().position(by_id);
-        if let Some(at) = place.or_else(|| self.open.iter().position(by_name)) {
+        if let Some(at) = place.or_else(|| self.waiting.find(otherwise)) {
+            self.waiting.answer(at);
             self.open[at].result = Some(result);
             return Ok(());
         }
@@ -180,6 +186,7 @@ impl<'r> Contents<'r, '_> {
     /// The responses to all calls, in their order.
     fn results(&mut self) -> Result<Vec<String>, Untranslatable> {
         let open = std::mem::take(&mut self.open);
+        self.waiting = Waiting::default();
         let mut parts = Vec::with_capacity(open.len());
         for call in &open {
             let (response, media) = if let Some(result) = call.result {

@@ -22,17 +22,10 @@ const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
 impl Writing<'_, '_> {
     pub fn tools(&mut self) -> Result<(), Untranslatable> {
         let request = self.request;
-        let allowed = |tool: &&Tool<'_>| match &request.tool_choice {
-            Some(ToolChoice::Among { names, .. }) => names.contains(&tool.name),
-            Some(
-                ToolChoice::Auto | ToolChoice::Never | ToolChoice::Required | ToolChoice::Named(_),
-            )
-            | None => true,
-        };
         // Only OpenAI itself can be told of a selection.
         let selects = self.target.quirks.is_empty();
-        let tools = request.tools.iter().filter(|tool| selects || allowed(tool));
-        let tools: Vec<&Tool<'_>> = tools.collect();
+        let tools: Vec<&Tool<'_>> =
+            if selects { request.tools.iter().collect() } else { request.allowed_tools() };
         if !tools.is_empty() {
             self.json.key("tools").open(b'[');
             for tool in &tools {
@@ -109,7 +102,7 @@ impl Writing<'_, '_> {
             Some(ToolChoice::Required) => _ = self.json.text("tool_choice", "required"),
             Some(ToolChoice::Named(name)) => {
                 self.json.key("tool_choice");
-                self.named(name);
+                self.named(name, self.request.free_text_tools().contains(&**name));
             }
             Some(ToolChoice::Among { names, required }) => {
                 let mode = if *required && forced { "required" } else { "auto" };
@@ -123,8 +116,9 @@ impl Writing<'_, '_> {
                 self.json.key("tool_choice").open(b'{').text("type", "allowed_tools");
                 self.json.key("allowed_tools").open(b'{').text("mode", mode);
                 self.json.key("tools").open(b'[');
+                let free_text = self.request.free_text_tools();
                 for name in names {
-                    self.named(name);
+                    self.named(name, free_text.contains(&**name));
                 }
                 self.json.close(b']').close(b'}').close(b'}');
             }
@@ -137,10 +131,9 @@ impl Writing<'_, '_> {
         self.losses.tuning("tool_choice")
     }
 
-    fn named(&mut self, name: &str) {
+    fn named(&mut self, name: &str, free_text: bool) {
         let sent = self.names.of(name);
-        let tool = self.request.tools.iter().find(|tool| tool.name == name);
-        let kind = self.kind(tool.is_some_and(|tool| tool.free_text));
+        let kind = self.kind(free_text);
         self.json.open(b'{').text("type", kind).key(kind).open(b'{').text("name", &sent);
         self.json.close(b'}').close(b'}');
     }
