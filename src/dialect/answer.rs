@@ -32,6 +32,10 @@ pub struct AnswerText {
     /// server's tool did.
     pub opaque: bool,
     pub finish: FinishReason,
+    /// Where the last stretch of text begins.
+    last: usize,
+    /// Something else came after the text so far.
+    apart: bool,
     bytes: usize,
     overflowed: bool,
 }
@@ -55,13 +59,41 @@ impl CallText {
 impl AnswerText {
     /// Adds text; beyond the limit nothing more is kept.
     pub fn push_text(&mut self, text: &str) {
-        if self.take(text.len()) {
+        if !text.is_empty() && self.take(text.len()) {
+            if std::mem::take(&mut self.apart) {
+                self.last = self.text.len();
+            }
             self.text.push_str(text);
         }
     }
 
+    /// What is not text came: text after it is another stretch.
+    pub const fn part(&mut self) {
+        self.apart = true;
+    }
+
+    /// The text after what last interrupted it: of a model that says what it
+    /// will look up, looks it up and answers, the answer.
+    #[must_use]
+    pub fn last_text(&self) -> &str {
+        &self.text[self.last..]
+    }
+
+    /// Content of which there is no text came.
+    pub const fn push_opaque(&mut self) {
+        self.opaque = true;
+        self.part();
+    }
+
+    /// The same answer with other words, in one stretch.
+    #[must_use]
+    pub fn with_text(&self, text: String) -> Self {
+        Self { text, last: 0, apart: false, ..self.clone() }
+    }
+
     /// Begins a tool call.
     pub fn push_call(&mut self, name: &str, arguments: &str, free_text: bool) {
+        self.part();
         if self.tool_calls.len() >= MAX_TOOL_CALLS {
             self.overflowed = true;
         } else if self.take(name.len() + arguments.len()) {
@@ -124,5 +156,18 @@ mod tests {
         answer.extend_call(0, "", ":1}");
         answer.extend_call(7, "", "lost");
         assert_eq!(answer.tool_calls, [CallText::json("lookup", "{\"a\":1}")]);
+    }
+
+    #[test]
+    fn the_last_text_is_what_follows_all_else() {
+        let mut answer = AnswerText::default();
+        answer.push_text("Let me ");
+        answer.push_text("look.");
+        assert_eq!(answer.last_text(), "Let me look.");
+        answer.part();
+        assert_eq!(answer.last_text(), "Let me look.", "there is nothing after it");
+        answer.push_text("{");
+        answer.push_text("}");
+        assert_eq!((answer.last_text(), &*answer.text), ("{}", "Let me look.{}"));
     }
 }

@@ -292,11 +292,16 @@ impl Progress {
                 }
                 return !text.is_empty();
             }
-            Event::Thought { .. } => {}
-            Event::Refusal { .. } => self.continuable = false,
+            Event::Thought { choice, .. } => self.interrupted(*choice),
+            Event::Refusal { choice, .. } => {
+                self.continuable = false;
+                self.interrupted(*choice);
+            }
             Event::Opaque { choice, .. } => {
                 self.continuable = false;
-                self.answer.opaque |= *choice == 0;
+                if *choice == 0 {
+                    self.answer.push_opaque();
+                }
             }
             Event::CallBegin { choice, call, name, free_text, .. } => {
                 self.continuable = false;
@@ -321,6 +326,13 @@ impl Progress {
             }
         }
         true
+    }
+
+    /// What is not text came.
+    const fn interrupted(&mut self, choice: u32) {
+        if choice == 0 {
+            self.answer.part();
+        }
     }
 }
 
@@ -404,5 +416,18 @@ mod tests {
         let steps: Vec<Part> = steps_of(answer, 1).into_iter().map(|step| step.0).collect();
         let expected = [Part::Lifecycle, Part::Content(content(2, true)), Part::Finish(None)];
         assert_eq!(steps, expected);
+    }
+    /// The answer of a model that searches between what it says.
+    #[test]
+    fn the_last_text_follows_the_last_search() {
+        let mut choice = Choice::default();
+        for said in ["Let me search.", "And again.", "{}"] {
+            choice.add_opaque("web_search_call");
+            choice.add_text(said.into());
+        }
+        let answer = Answer { choices: vec![choice], ..Answer::default() };
+        let mut progress = Progress::new(1);
+        progress.part(Decoded::Events, &answer.clone().into_events());
+        assert_eq!((answer.text().last_text(), progress.answer.last_text()), ("{}", "{}"));
     }
 }

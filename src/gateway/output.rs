@@ -67,13 +67,35 @@ impl OutputView for Shown {
     }
 
     fn violations(&self, schema: &str) -> Vec<String> {
-        schema::violations(&self.answer.text, schema)
+        let (whole, last) = (&self.answer.text, self.answer.last_text());
+        let text = if last.len() < whole.len() && !schema::is_json(whole) { last } else { whole };
+        schema::violations(text, schema)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A promise of JSON is kept by what follows the searches.
+    #[test]
+    fn words_before_a_search_break_no_promise() {
+        let check = |stretches: &[&str], violations: usize| {
+            let mut answer = AnswerText::default();
+            for stretch in stretches {
+                answer.push_text(stretch);
+                answer.part();
+            }
+            let seen = shown(Arc::new(answer), true).violations(r#"{"required":["a"]}"#);
+            assert_eq!(seen.len(), violations, "{stretches:?}: {seen:?}");
+        };
+        check(&["Let me search.", r#"{"a":1}"#], 0);
+        check(&[r#"{"a""#, r#":1}"#], 0);
+        check(&[r#"{"a":1}"#], 0);
+        check(&["Let me search.", r#"{"b":1}"#], 1);
+        check(&[r#"{"a":1}"#, "That was it."], 1);
+        check(&["Let me search.", r#"It is {"a":1}"#], 1);
+    }
 
     #[test]
     fn what_cannot_be_shown_is_no_plain_end() {

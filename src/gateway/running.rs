@@ -92,9 +92,7 @@ impl Running {
         let own = self.answer_text();
         let Some(Amended { text, replaced }) = &self.amended else { return own };
         let rest = own.text.get(*replaced..).unwrap_or_default();
-        let mut delivered = (*own).clone();
-        delivered.text = format!("{text}{rest}");
-        Arc::new(delivered)
+        Arc::new(own.with_text(format!("{text}{rest}")))
     }
 
     pub fn complete(&mut self, whole: Whole) {

@@ -51,6 +51,9 @@ const MAX_CHOICES: usize = 128;
 /// So many parts back it is looked whether a kind of content was told of.
 const LOOK_BACK: usize = 32;
 
+/// In so many parts it is told of again where it stands between texts.
+const TOLD_AGAIN: usize = 64;
+
 impl Answer {
     /// Puts the steps of a stream together.
     pub fn of(events: impl IntoIterator<Item = Event>) -> Self {
@@ -162,8 +165,8 @@ impl Answer {
                 Part::Call { name, arguments, free_text, .. } => {
                     text.push_call(name, arguments, *free_text);
                 }
-                Part::Opaque(_) => text.opaque = true,
-                Part::Thought { .. } | Part::Refusal(_) => {}
+                Part::Opaque(_) => text.push_opaque(),
+                Part::Thought { .. } | Part::Refusal(_) => text.part(),
             }
         }
         if let Some(finish) = &first.finish {
@@ -201,10 +204,12 @@ impl Choice {
     }
 
     /// Adds content that has no place, unless it was told of that kind not long
-    /// before.
+    /// before. In answers of few parts it keeps texts apart, too.
     pub fn add_opaque(&mut self, what: &'static str) {
         let told = |part: &Part| matches!(part, Part::Opaque(known) if *known == what);
-        if !self.parts.iter().rev().take(LOOK_BACK).any(told) {
+        let between = matches!(self.parts.last(), Some(Part::Text(_)));
+        let apart = between && self.parts.len() < TOLD_AGAIN;
+        if apart || !self.parts.iter().rev().take(LOOK_BACK).any(told) {
             self.push(Part::Opaque(what));
         }
     }
@@ -296,10 +301,9 @@ mod tests {
             choice.add_opaque("audio");
             choice.add_text("".into());
         }
-        assert_eq!(
-            choice.parts,
-            [Part::Text("a".to_owned()), Part::Opaque("audio"), Part::Text("a".repeat(999)),]
-        );
+        assert_eq!(choice.parts.len(), TOLD_AGAIN + 1);
+        let last = Part::Text("a".repeat(1000 - TOLD_AGAIN / 2));
+        assert_eq!(choice.parts.last(), Some(&last));
         let mut choice = Choice::default();
         for _ in 0..1000 {
             choice.add_refusal("no".into());

@@ -219,9 +219,7 @@ impl Driver {
         if !running.continues {
             return answer;
         }
-        let mut whole = (*answer).clone();
-        whole.text = format!("{}{}", self.said, self.relay.spliced());
-        Arc::new(whole)
+        Arc::new(answer.with_text(format!("{}{}", self.said, self.relay.spliced())))
     }
 
     /// Brings `said` up to what the client has.
