@@ -11,6 +11,9 @@ use crate::dialect::json;
 /// The tool that stands for a promised format, where the target has none.
 pub const FORMAT_TOOL: &str = "respond";
 
+/// So many bytes of text are held for a call of that tool; more is an answer.
+const MOST_SAID: usize = 1 << 20;
+
 /// The parameter of a wrapped free-text tool.
 pub const FREE_TEXT_PARAMETER: &str = "input";
 
@@ -40,6 +43,9 @@ pub struct Undo {
     texts: Vec<(u32, u32)>,
     /// Wrapped calls, with their arguments so far.
     wrapped: Vec<(u32, u32, String)>,
+    /// Where a call may be the promised text: by choice, the text so far. It
+    /// is the answer only if that call never comes.
+    said: BTreeMap<u32, String>,
 }
 
 impl Legend {
@@ -73,9 +79,12 @@ impl Undo {
         match event {
             Event::CallBegin { choice, call, id, name, free_text, signature } => {
                 if self.legend.format_tool.as_ref() == Some(&name) {
+                    self.said.remove(&choice);
                     self.texts.push((choice, call));
                     return;
                 }
+                // The client's own tool: what was said before it stands there.
+                out.extend(self.said.remove(&choice).map(|text| Event::Text { choice, text }));
                 let name = self.legend.names.get(&name).cloned().unwrap_or(name);
                 let wrapped = self.legend.free_text.contains(&name);
                 if wrapped {
@@ -87,8 +96,12 @@ impl Undo {
             Event::CallArguments { choice, call, fragment } => {
                 self.arguments(choice, call, fragment, out);
             }
+            Event::Text { choice, text } if self.legend.format_tool.is_some() => {
+                self.said(choice, &text, out);
+            }
             Event::Finish { choice, finish } => {
                 self.unwrap_calls(choice, out);
+                out.extend(self.said.remove(&choice).map(|text| Event::Text { choice, text }));
                 let text_only = self.texts.iter().any(|text| text.0 == choice);
                 let called = finish == Finish::ToolCalls;
                 let finish = if called && text_only { Finish::Stop } else { finish };
@@ -106,6 +119,20 @@ impl Undo {
             | Event::Opaque { .. }
             | Event::Usage(_) => out.push(event),
         }
+    }
+
+    /// Holds what a model says besides calling the tool that stands for its
+    /// answer. That it says something is a sign of life.
+    fn said(&mut self, choice: u32, text: &str, out: &mut Vec<Event>) {
+        if !self.texts.iter().any(|called| called.0 == choice) {
+            let held = self.said.entry(choice).or_default();
+            held.push_str(text);
+            if held.len() > MOST_SAID {
+                out.push(Event::Text { choice, text: std::mem::take(held) });
+            }
+        }
+        let (text, signature) = (String::new(), None);
+        out.push(Event::Thought { choice, text, signature, redacted: false });
     }
 
     fn arguments(&mut self, choice: u32, call: u32, fragment: String, out: &mut Vec<Event>) {
@@ -162,6 +189,24 @@ mod tests {
         let seen = Undo::new(legend).apply(vec![begin(0, FORMAT_TOOL), more(0, "{}"), END]);
         let text = Event::Text { choice: 0, text: "{}".to_owned() };
         assert_eq!(seen, [text, Event::Finish { choice: 0, finish: Finish::Stop }]);
+    }
+
+    /// Words beside the call would break the promise that it keeps.
+    #[test]
+    fn text_counts_only_without_the_format_tool() {
+        let says = |text: &str| Event::Text { choice: 0, text: text.to_owned() };
+        let (text, signature) = (String::new(), None);
+        let alive = Event::Thought { choice: 0, text, signature, redacted: false };
+        let legend = Legend { format_tool: Some(FORMAT_TOOL.to_owned()), ..Legend::default() };
+        let mut undo = Undo::new(legend.clone());
+        let begun = undo.apply(vec![says("Sure: "), begin(0, FORMAT_TOOL), more(0, "{}")]);
+        assert_eq!(begun, [alive.clone(), says("{}")]);
+        let stop = Event::Finish { choice: 0, finish: Finish::Stop };
+        assert_eq!(undo.apply(vec![says("Done."), END]), [alive.clone(), stop.clone()]);
+        let mut undo = Undo::new(legend);
+        assert_eq!(undo.apply(vec![says("{"), says("}")]), [alive.clone(), alive]);
+        assert_eq!(undo.apply(vec![stop.clone()]), [says("{}"), stop]);
+        assert_eq!(undo.apply(vec![says("a"), begin(1, "own")])[1..], [says("a"), begin(1, "own")]);
     }
 
     #[test]
