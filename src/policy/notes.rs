@@ -69,7 +69,7 @@ impl Notes {
         let expires = old.map_or(now + ttl.min(TTL_MAX), |entry| entry.expires);
         let count = old.and_then(|entry| entry.value.parse::<i32>().ok()).unwrap_or(0);
         let count = count.saturating_add(delta);
-        // A counter that finds no room starts again each time, as an expired one would.
+        // A new counter that finds no room starts again each time, as an expired one would.
         let _ = inner.insert(key, count.to_string(), expires, now);
         count
     }
@@ -92,23 +92,26 @@ impl Inner {
         if key.len() > KEY_BYTES_MAX || value.len() > VALUE_BYTES_MAX {
             return Err(NotKept::TooLarge);
         }
-        if let Some(old) = self.entries.remove(&key) {
-            self.bytes -= key.len() + old.value.len();
-        }
-        let size = key.len() + value.len();
-        if !self.has_room(size) {
+        if !self.has_room(&key, &value) {
             self.drop_expired(now);
         }
-        if !self.has_room(size) {
+        if !self.has_room(&key, &value) {
             return Err(NotKept::Full);
         }
-        self.bytes += size;
+        self.bytes = self.bytes_with(&key, &value);
         self.entries.insert(key, Entry { value, expires });
         Ok(())
     }
 
-    fn has_room(&self, size: usize) -> bool {
-        self.entries.len() < ENTRIES_MAX && self.bytes + size <= TOTAL_BYTES_MAX
+    /// What it replaces makes room, and stays where that is not enough.
+    fn has_room(&self, key: &str, value: &str) -> bool {
+        let one_more = self.entries.len() < ENTRIES_MAX || self.entries.contains_key(key);
+        one_more && self.bytes_with(key, value) <= TOTAL_BYTES_MAX
+    }
+
+    fn bytes_with(&self, key: &str, value: &str) -> usize {
+        let replaced = self.entries.get(key).map_or(0, |old| key.len() + old.value.len());
+        self.bytes - replaced + key.len() + value.len()
     }
 
     fn drop_expired(&mut self, now: Timestamp) {
@@ -167,5 +170,8 @@ mod tests {
         assert_eq!(keep("k".repeat(KEY_BYTES_MAX + 1), String::new()), Err(NotKept::TooLarge));
         let kept = (0..100).filter(|n| keep(n.to_string(), large()).is_ok()).count();
         assert_eq!(kept, (TOTAL_BYTES_MAX - 1) / VALUE_BYTES_MAX);
+        assert_eq!(keep("small".into(), "old".into()), Ok(()));
+        assert_eq!(keep("small".into(), large()), Err(NotKept::Full));
+        assert_eq!(notes.recall("small", at(0)), Some("old".into()), "it was not replaced");
     }
 }
