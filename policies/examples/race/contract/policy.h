@@ -497,17 +497,23 @@ extern uint32_t exchange_method_output_text_length(exchange_borrow_output_t self
 extern void exchange_method_output_tool_calls(exchange_borrow_output_t self, exchange_list_tool_call_t *ret);
 extern exchange_finish_t exchange_method_output_finish(exchange_borrow_output_t self);
 // Where the text breaks a JSON schema; empty when it holds. An empty
-// schema only asks that the text is JSON.
+// schema only asks that the text is JSON, and so does one that cannot be
+// used (of an unknown draft, say, or longer than 64 KiB). Of a text that
+// searches or thoughts interrupt and that is not JSON as a whole, what
+// follows the last of them is looked at.
 extern void exchange_method_output_violations(exchange_borrow_output_t self, policy_string_t *schema, policy_list_string_t *ret);
 
 // Imported Functions from `backstay:policy/host@0.1.0`
 // A line for the gateway's log. Counted and cut.
 extern void host_log(host_level_t level, policy_string_t *message);
-// A small store of the policy's own, shared by all its instances. Every
-// entry expires.
+// A small store of the policy's own, shared by all its instances: at most
+// 1,000 entries and 4 MiB of keys and values, keys up to 256 bytes, values
+// up to 64 KiB. Every entry expires, after 24 hours at the latest. What
+// finds no room is not kept; an older value then stays.
 extern bool host_recall(policy_string_t *key, policy_string_t *ret);
 extern void host_remember(policy_string_t *key, policy_string_t *value, host_millis_t ttl);
-// Adds to a counter and returns its new value; saturates.
+// Adds to a counter and returns its new value; saturates. An entry like
+// those above; the first tally sets when it expires.
 extern int32_t host_tally(policy_string_t *key, int32_t delta, host_millis_t ttl);
 
 // Exported Functions from `backstay:policy/failover-policy@0.1.0`
