@@ -148,10 +148,17 @@ fn the_examples_show_every_answer_and_every_function_of_the_host() {
     for answer in ["launch", "wait", "defer", "answer", "refuse", "accept", "amend", "reject"] {
         assert!(answers.contains(answer), "no example answers `{answer}`: {answers:?}");
     }
-    let rulings: Vec<String> = table::cases().iter().flat_map(Case::expectations).collect();
-    for next in ["retry", "reselect", "surface", "cooldown", "counts", "edit", "after", "within"] {
-        assert!(rulings.iter().any(|r| r.contains(next)), "no example shows `{next}`");
-    }
+    let all: Vec<String> = table::cases().iter().flat_map(Case::expectations).collect();
+    let shows = |what: &str, words: &[&str], is_one: fn(&str) -> bool| {
+        for word in words {
+            let shown = all.iter().any(|said| is_one(said) && said.contains(word));
+            assert!(shown, "no example shows a {what} with `{word}`");
+        }
+    };
+    shows("launch", &[" edit ", " after ", " within "], |said| said.starts_with("launch "));
+    // A ruling begins with the class of the failure.
+    let is_ruling = |said: &str| said.split(' ').next().is_some_and(|first| first.ends_with(':'));
+    shows("ruling", &["retry", "reselect", "surface", "cooldown", "counts"], is_ruling);
     let sources = workshop::sources();
     for function in ["log", "recall", "remember", "tally"] {
         assert!(sources.contains(&format!("{function}(")), "no example calls `{function}`");
