@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use backstay::failover::attempt::{AttemptView, Failure, Phase};
 use backstay::failover::call::{
-    AttemptId, Bar, Call, CandidateId, CandidateView, Features, HealthView, TargetFacts,
+    AttemptId, Bar, Call, CandidateId, CandidateView, Features, HealthView, Operation, TargetFacts,
 };
 use backstay::failover::classify::FailureClass;
 use backstay::failover::consult::{
@@ -50,6 +50,12 @@ pub struct Step {
     pub expect: String,
     /// What the built-in decides, where that is of interest.
     pub builtin: Option<String>,
+    route: Option<String>,
+    /// `chat`, if nothing else is said.
+    operation: Option<String>,
+    /// Values of the request's body, by pointer.
+    #[serde(default)]
+    body: BTreeMap<String, String>,
     tenant: Option<String>,
     #[serde(default)]
     labels: BTreeMap<String, String>,
@@ -183,6 +189,7 @@ impl Step {
             needs: features(&self.needs),
             input_tokens: self.input_tokens.unwrap_or(usual.input_tokens),
             max_output_tokens: self.max_output_tokens,
+            operation: self.operation.as_deref().map_or(usual.operation, operation),
             ..usual
         };
         let usual = Body::default();
@@ -190,9 +197,12 @@ impl Step {
             complete: !self.incomplete.unwrap_or(false),
             text: self.text.clone().unwrap_or_else(|| usual.text.clone()),
             violations: self.violations.clone(),
+            json: self.body.clone().into_iter().collect(),
             ..usual
         };
-        support::material_of(call, settings, body)
+        let usual = support::material_of(call, settings, body);
+        let route = self.route.clone().map_or_else(|| usual.route.clone(), Into::into);
+        Material { route, ..usual }
     }
 }
 
@@ -248,6 +258,16 @@ fn features(names: &[String]) -> Features {
         let found = Features::NAMES.iter().find(|(known, _)| known == name);
         all | found.unwrap_or_else(|| panic!("no feature {name}")).1
     })
+}
+
+fn operation(name: &str) -> Operation {
+    match name {
+        "chat" => Operation::Chat,
+        "responses" => Operation::Responses,
+        "embeddings" => Operation::Embeddings,
+        "other" => Operation::Other,
+        _ => panic!("no operation {name}"),
+    }
 }
 
 fn bar(name: &str) -> Bar {

@@ -3,7 +3,7 @@ can be answered later, and else answer from a can.
 
     [routes."support-bot".policy_settings]
     answer = "I cannot answer right now. Write to help@example.com."
-    wait_up_to_ms = 2000        # sooner than this something recovers: wait for it
+    wait_up_to_ms = 2000        # a call waits no longer than this, all in all
     later_label = "x-answer-later"
 """
 
@@ -22,14 +22,18 @@ class FailoverPolicy(exports.FailoverPolicy):
         settings = json.loads(call.settings)
         answer = settings.get("answer")
         something_works = any(candidate.barred is None for candidate in candidates)
-        # What the client already has of an answer cannot become another one.
-        if answer is None or something_works or call.delivered > 0:
+        is_text = call.operation in (types.Operation.CHAT, types.Operation.RESPONSES)
+        # What the client already has of an answer cannot become another one,
+        # and a text is no embedding.
+        if answer is None or something_works or call.delivered > 0 or not is_text:
             return None
         recovery = [c.health.cooldown for c in candidates if c.barred in PASSING]
         soonest = max(min(recovery), 50) if recovery else None
-        most = min(settings.get("wait_up_to_ms", 2_000), call.time_left - 1)
-        if soonest is not None and soonest <= most:
-            return types.Selection_Wait(soonest)
+        most = settings.get("wait_up_to_ms", 2_000)
+        if soonest is not None and soonest <= min(most, call.time_left - 1):
+            # With what it waited before.
+            if host.tally(f"waited:{call.id}", soonest, call.time_left) <= most:
+                return types.Selection_Wait(soonest)
         if dict(call.labels).get(settings.get("later_label")) == "yes":
             return types.Selection_Defer()
         host.log(host.Level.WARN, f"answered from a can: {len(candidates)} targets are down")

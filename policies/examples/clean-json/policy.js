@@ -10,6 +10,7 @@
 //     required = ["name", "total"]
 
 const MOST_BYTES = 256 * 1024;
+const FENCE = '```';
 
 export const failoverPolicy = {
   selectProvider(_call, _request, _candidates, _attempts) {
@@ -29,15 +30,24 @@ export const failoverPolicy = {
     const inner = withoutFences(text);
     // What the client already has cannot be mended any more.
     if (inner !== undefined && call.delivered === 0) return amended(inner, schema);
-    const problems = output.violations(JSON.stringify(schema ?? {}));
+    // What the client itself asked for the built-in checks.
+    if (schema === undefined) return undefined;
+    const problems = output.violations(JSON.stringify(schema));
     return problems.length === 0 ? { tag: 'accept' } : rejected(problems[0]);
   },
 };
 
-// What stands between the first fence and the last, if the text has them.
+// What stands between the first fence and the last, if the text has them and
+// no JSON around them.
 function withoutFences(text) {
-  const found = /^[^{[]*```[a-z]*\s*\n([\s\S]*)\n\s*```[^}\]]*$/i.exec(text);
-  return found?.[1];
+  const opens = text.indexOf(FENCE);
+  const begins = text.indexOf('\n', opens);
+  const ends = text.lastIndexOf(FENCE);
+  if (opens < 0 || begins < 0 || ends < begins) return undefined;
+  const language = text.slice(opens + FENCE.length, begins).trim();
+  const around = text.slice(0, opens) + text.slice(ends + FENCE.length);
+  if (/[^a-z]/i.test(language) || /[{}[\]]/.test(around)) return undefined;
+  return text.slice(begins, ends).trim();
 }
 
 // The gateway checks a schema against the answer as it came; of the amended

@@ -7,6 +7,7 @@
 //   requests_left = 5     # of its rate limit, where it tells
 //   pause_ms = 2000       # for one that has no room
 //   brief_from = 2        # from this rung on (0 is the best) answers are kept short
+//   brief_at = "/max_tokens"    # where the targets of these rungs are told so
 #include "json.h"
 #include "policy.h"
 
@@ -41,13 +42,35 @@ static bool on_this_rung(json model, const backstay_call_t *call, limits limits,
   return found;
 }
 
-// A launch that asks a lower rung for less: short answers free it sooner.
-static void launch_briefly(uint32_t candidate, exports_failover_selection_t *selection) {
+// Tokens that are enough on a lower rung: short answers free it sooner.
+#define BRIEF 512
+#define TEXT_OF(number) #number
+#define AS_TEXT(number) TEXT_OF(number)
+
+// Where the answer's limit goes: an edit is made last, so in the words of the
+// target. That is where the settings say; else where the request itself has
+// its limit, if the target speaks the same dialect. Not known: no text.
+static json limit_at(json settings, exchange_borrow_request_t request) {
+  static const char *const fields[] = {"/max_completion_tokens", "/max_tokens", "/max_output_tokens"};
+  json at = json_member(settings, "brief_at");
+  if (at.at != NULL && *at.at == '"') return (json){at.at + 1, at.end - 1};
+  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+    policy_string_t pointer, found;
+    policy_string_set(&pointer, fields[i]);
+    if (exchange_method_request_json(request, &pointer, &found)) {
+      return json_text(fields[i], strlen(fields[i]));
+    }
+  }
+  return JSON_NOTHING;
+}
+
+// A launch that asks a lower rung for less.
+static void launch_briefly(uint32_t candidate, json at, exports_failover_selection_t *selection) {
   backstay_launch_t *launch = calloc(1, sizeof *launch);
   backstay_edit_t *edit = calloc(1, sizeof *edit);
-  policy_string_dup(&edit->pointer, "/max_tokens");
+  policy_string_dup_n(&edit->pointer, at.at, (size_t)(at.end - at.at));
   edit->value.is_some = true;
-  policy_string_dup(&edit->value.val, "512");
+  policy_string_dup(&edit->value.val, AS_TEXT(BRIEF));
   launch->candidate = candidate;
   launch->edits.ptr = edit;
   launch->edits.len = 1;
@@ -56,12 +79,24 @@ static void launch_briefly(uint32_t candidate, exports_failover_selection_t *sel
   selection->val.launch.len = 1;
 }
 
+// Sends the call there, with a shorter answer if it is to be brief and is not.
+static void send(uint32_t candidate, bool brief, const backstay_call_t *call, json limit,
+                 exports_failover_selection_t *selection) {
+  bool is_brief = call->max_output_tokens.is_some && call->max_output_tokens.val <= BRIEF;
+  if (brief && !is_brief && limit.at != NULL) {
+    launch_briefly(candidate, limit, selection);
+  } else {
+    selection->tag = BACKSTAY_SELECTION_PICK;
+    selection->val.pick = candidate;
+  }
+}
+
 bool exports_failover_select_provider(exports_failover_call_t *call,
                                       exports_failover_borrow_request_t request,
                                       exports_failover_list_candidate_t *candidates,
                                       exports_failover_list_attempt_t *attempts,
                                       exports_failover_selection_t *selection) {
-  (void)request, (void)attempts;
+  (void)attempts;
   json settings = json_text(call->settings.ptr, call->settings.len);
   json models = json_member(settings, "models");
   limits limits = {
@@ -73,13 +108,9 @@ bool exports_failover_select_provider(exports_failover_call_t *call,
   for (json model; json_next(models, &at, &model); rung++) {
     uint32_t chosen;
     if (!on_this_rung(model, call, limits, candidates, &chosen)) continue;
-    json brief = json_member(settings, "brief_from");
-    if (rung >= json_number(brief, (unsigned)-1)) {
-      launch_briefly(chosen, selection);
-    } else {
-      selection->tag = BACKSTAY_SELECTION_PICK;
-      selection->val.pick = chosen;
-    }
+    bool brief = rung >= json_number(json_member(settings, "brief_from"), (unsigned)-1);
+    json limit = brief ? limit_at(settings, request) : JSON_NOTHING;
+    send(chosen, brief, call, limit, selection);
     return true;
   }
   return false; // Every rung is full: the built-in knows whom to overload.

@@ -9,6 +9,12 @@
     regions = { eu = ["mistral", "azure-eu"] }
     night_providers = ["local"]            # first choice outside of hours
     hours = { from = 8, to = 18, days = [0, 1, 2, 3, 4], utc_offset = 1 }
+
+Hours that begin later than they end go over midnight, and are those of the day
+they begin on. The offset is a fixed one: it knows no summer time.
+
+A policy that fails is overruled by the built-in, which knows no regions. Data
+that must never leave one belongs to a route that has no targets elsewhere.
 """
 
 import json
@@ -31,7 +37,11 @@ class FailoverPolicy(exports.FailoverPolicy):
             and (allowed is None or candidate.provider in allowed)
         ]
         night = [] if is_open(call.now, settings) else settings.get("night_providers", [])
-        at_night = [position for position in usable if candidates[position].provider in night]
+        at_night = [
+            position
+            for position in usable
+            if candidates[position].provider in night and candidates[position].tried == 0
+        ]
         if at_night:
             return types.Selection_Pick(best(at_night, candidates))
         if allowed is None:
@@ -73,7 +83,12 @@ def is_open(now, settings):
     if hours is None:
         return True
     local = datetime(1970, 1, 1) + timedelta(milliseconds=now, hours=hours.get("utc_offset", 0))
-    return local.weekday() in hours["days"] and hours["from"] <= local.hour < hours["to"]
+    if hours["from"] < hours["to"]:
+        return local.weekday() in hours["days"] and hours["from"] <= local.hour < hours["to"]
+    # Over midnight: until they end, the hours are those of the day before.
+    opened = local if local.hour >= hours["from"] else local - timedelta(days=1)
+    is_within = local.hour >= hours["from"] or local.hour < hours["to"]
+    return is_within and opened.weekday() in hours["days"]
 
 
 def best(positions, candidates):

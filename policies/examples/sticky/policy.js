@@ -38,10 +38,11 @@ export const failoverPolicy = {
   },
 };
 
+// Routes have targets of their own, and so sessions of their own.
 function sessionOf(call) {
   const { label } = JSON.parse(call.settings);
   const found = call.labels.find(([name]) => name === label);
-  return found && `session:${found[1]}`;
+  return found && `session:${call.route}:${found[1]}`;
 }
 
 function canServe(candidate, call) {

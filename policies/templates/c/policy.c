@@ -7,8 +7,9 @@
 #include "json.h"
 #include "policy.h"
 
-static bool usable(const backstay_candidate_t *candidate) {
-  return candidate->tried == 0 && !candidate->barred.is_some;
+static bool usable(const backstay_call_t *call, const backstay_candidate_t *candidate) {
+  bool offers = (call->needs & ~candidate->offers) == 0;
+  return offers && candidate->tried == 0 && !candidate->barred.is_some;
 }
 
 // Where to send the call.
@@ -22,7 +23,7 @@ bool exports_failover_select_provider(exports_failover_call_t *call,
   for (uint32_t i = 0; i < candidates->len; i++) {
     backstay_candidate_t *candidate = &candidates->ptr[i];
     policy_string_t provider = candidate->provider;
-    if (usable(candidate) && json_is(favourite, provider.ptr, provider.len)) {
+    if (usable(call, candidate) && json_is(favourite, provider.ptr, provider.len)) {
       selection->tag = BACKSTAY_SELECTION_PICK;
       selection->val.pick = i;
       return true;

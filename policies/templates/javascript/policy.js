@@ -10,8 +10,9 @@ export const failoverPolicy = {
   /** Where to send the call. */
   selectProvider(call, _request, candidates, _attempts) {
     const { favourite } = JSON.parse(call.settings);
-    const usable = (c) => c.provider === favourite && c.tried === 0 && c.barred === undefined;
-    const position = candidates.findIndex(usable);
+    const canServe = (c) => Object.keys(call.needs).every((n) => !call.needs[n] || c.offers[n]);
+    const usable = (c) => c.tried === 0 && c.barred === undefined && canServe(c);
+    const position = candidates.findIndex((c) => c.provider === favourite && usable(c));
     return position < 0 ? undefined : { tag: 'pick', val: position };
   },
 

@@ -19,7 +19,8 @@ class FailoverPolicy(exports.FailoverPolicy):
         favourite = json.loads(call.settings).get("favourite")
         for position, candidate in enumerate(candidates):
             usable = candidate.tried == 0 and candidate.barred is None
-            if usable and candidate.provider == favourite:
+            can_serve = call.needs in candidate.offers
+            if usable and can_serve and candidate.provider == favourite:
                 return types.Selection_Pick(position)
         return None
 

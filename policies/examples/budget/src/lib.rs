@@ -67,19 +67,20 @@ fn cheapest(call: &Call, output_tokens: f64, candidates: &[Candidate]) -> Option
     usable.filter_map(priced).min_by(|a, b| a.1.total_cmp(&b.1))
 }
 
-/// Adds to what the tenant has spent today. If that is too much, it is taken
-/// back and the call refused until the day ends (in UTC).
+/// What a whole budget is counted as: whatever its size, a tally has room for
+/// it, and no call is too cheap to be counted.
+const WHOLE: f64 = 1e9;
+
+/// Adds to what the tenant has spent today. If that would be too much, nothing
+/// is added and the call refused until the day ends (in UTC). Calls that come
+/// in the same instant may together go a little beyond the budget.
 fn spend(call: &Call, dollars: f64, budget: f64) -> Result<(), Refusal> {
     let tenant = call.tenant.as_deref().unwrap_or("everyone");
     let day = (call.now / DAY_MS).floor();
     let key = format!("spent:{day}:{tenant}");
-    // A tally counts up to two thousand million: in millionths of a dollar.
-    let cost = (dollars * 1e6).ceil() as i32;
-    let most = budget * 1e6;
     let before = f64::from(tally(&key, 0, DAY_MS as u32));
-    let spent = f64::from(tally(&key, cost, DAY_MS as u32));
-    if spent > most {
-        tally(&key, -cost, DAY_MS as u32);
+    let spent = before + (dollars / budget.max(0.0) * WHOLE).ceil();
+    if spent > WHOLE {
         return Err(Refusal {
             status: 429,
             code: "budget_exhausted".into(),
@@ -87,8 +88,9 @@ fn spend(call: &Call, dollars: f64, budget: f64) -> Result<(), Refusal> {
             retry_after: Some(((day + 1.0) * DAY_MS - call.now) as u32),
         });
     }
+    tally(&key, (spent - before) as i32, DAY_MS as u32);
     // Told once, by the call that crosses the line.
-    if before < most * 0.8 && spent >= most * 0.8 {
+    if before < WHOLE * 0.8 && spent >= WHOLE * 0.8 {
         log(Level::Warn, &format!("{tenant} has used 80 % of its budget for today"));
     }
     Ok(())

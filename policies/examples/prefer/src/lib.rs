@@ -20,8 +20,9 @@ impl Guest for Prefer {
     ) -> Option<Selection> {
         let settings: serde_json::Value = serde_json::from_str(&call.settings).ok()?;
         let favourite = settings["favourite"].as_str()?;
-        let usable = |c: &Candidate| c.provider == favourite && c.tried == 0 && c.barred.is_none();
-        let position = candidates.iter().position(usable)?;
+        let usable =
+            |c: &Candidate| c.tried == 0 && c.barred.is_none() && c.offers.contains(call.needs);
+        let position = candidates.iter().position(|c| c.provider == favourite && usable(c))?;
         Some(Selection::Pick(position as u32))
     }
 

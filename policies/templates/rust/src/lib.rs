@@ -24,7 +24,7 @@ impl Guest for Policy {
     ) -> Option<Selection> {
         let settings: serde_json::Value = serde_json::from_str(&call.settings).ok()?;
         let favourite = settings["favourite"].as_str()?;
-        favoured(favourite, &candidates).map(Selection::Pick)
+        favoured(favourite, &call, &candidates).map(Selection::Pick)
     }
 
     /// What a failed attempt means, and what follows from it.
@@ -38,11 +38,13 @@ impl Guest for Policy {
     }
 }
 
-/// The first candidate of this provider that was not tried yet and that the
-/// gateway would start now.
-fn favoured(favourite: &str, candidates: &[Candidate]) -> Option<u32> {
-    let usable = |c: &Candidate| c.provider == favourite && c.tried == 0 && c.barred.is_none();
-    candidates.iter().position(usable).map(|position| position as u32)
+/// The first candidate of this provider that can serve the call, was not tried
+/// yet and that the gateway would start now.
+fn favoured(favourite: &str, call: &Call, candidates: &[Candidate]) -> Option<u32> {
+    let usable =
+        |c: &Candidate| c.tried == 0 && c.barred.is_none() && c.offers.contains(call.needs);
+    let position = candidates.iter().position(|c| c.provider == favourite && usable(c))?;
+    Some(position as u32)
 }
 
 export!(Policy);
