@@ -25,7 +25,7 @@ fn part(length: Duration) -> Scenario {
 
 #[divan::bench(sample_count = 10, sample_size = 1)]
 fn ten_minutes(bencher: divan::Bencher) {
-    let bench = Bench::open(&[], Compiler::InProcess).expect("the built-in loads");
+    let bench = Bench::open(&[], Compiler::InProcess, None).expect("the built-in loads");
     let scenario = part(Duration::from_mins(10));
     bencher
         .counter(ItemsCount::new(6_000_u32))

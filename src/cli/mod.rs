@@ -1,5 +1,6 @@
 //! The verbs of the command line, a file each, without logic of their own.
 
+mod cache;
 mod check;
 mod demo;
 mod fake;

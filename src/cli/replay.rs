@@ -10,7 +10,7 @@ use std::sync::Arc;
 use comfy_table::{Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{MISUSED, complain, say};
+use super::{MISUSED, cache, complain, say};
 use crate::journal::{self, Count, Item, Reader, RecordedClock, Report, Skipped};
 use crate::policy::{Compiler, Library, LibraryConfig, Limits, Policy};
 
@@ -99,7 +99,7 @@ fn library_config(clock: &RecordedClock) -> LibraryConfig {
         limits: Limits::default(),
         clock: clock.as_clock(),
         compiler: std::env::current_exe().map_or(Compiler::InProcess, Compiler::Child),
-        cache: None,
+        cache: cache::usual(),
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
-use super::{ConfigFile, MISUSED, complain, environment, ollama, say};
+use super::{ConfigFile, MISUSED, cache, complain, environment, ollama, say};
 use crate::clock::Clock;
 use crate::config::{self, Config, PolicyLimits};
 use crate::gateway::{self, Shared};
@@ -181,7 +181,7 @@ pub fn library_config(config: &Config, clock: Clock) -> LibraryConfig {
     let policies = &config.policies;
     LibraryConfig {
         directory: Some(policies.directory.clone()),
-        cache: policies.cache.clone(),
+        cache: cache::directory(&policies.cache),
         limits: limits(&policies.limits),
         compiler: std::env::current_exe().map_or(Compiler::InProcess, Compiler::Child),
         clock: Arc::new(move || clock.now()),

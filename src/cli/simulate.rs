@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{MISUSED, complain, say};
+use super::{MISUSED, cache, complain, say};
 use crate::policy::Compiler;
 use crate::sim::contender::Contender;
 use crate::sim::report::{Results, ScenarioResult};
@@ -61,7 +61,7 @@ pub fn run(simulate: &Simulate) -> ExitCode {
     }
     let Some(scenarios) = load_all(&simulate.scenarios) else { return ExitCode::from(MISUSED) };
     let files: Vec<&Path> = simulate.policy.iter().chain(&simulate.against).map(|f| &**f).collect();
-    let bench = match Bench::open(&files, compiler()) {
+    let bench = match Bench::open(&files, compiler(), cache::usual()) {
         Ok(bench) => bench,
         Err(fault) => {
             complain(&fault);

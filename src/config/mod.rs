@@ -37,7 +37,7 @@ use std::ffi::OsString;
 
 pub use load::{load, load_admin, load_policies, parse};
 pub use model::{
-    Admin, Canary, Client, Config, Journal, Policies, PolicyLimits, Provider, Route, Server, Target,
+    Admin, Cache, Canary, Client, Config, Journal, Policies, PolicyLimits, Provider, Route, Server, Target,
 };
 pub use problem::{Problem, Problems, Severity};
 pub use reader::Environment;

@@ -85,10 +85,19 @@ pub struct Policies {
     /// Relative to the process, not to the file.
     pub directory: PathBuf,
     pub limits: PolicyLimits,
-    /// Where compiled policies are kept; `None` leaves the choice to the host.
-    pub cache: Option<PathBuf>,
+    pub cache: Cache,
     /// By name, the SHA-256 of the only file that may decide under it.
     pub pins: BTreeMap<String, [u8; 32]>,
+}
+
+/// Where compiled policies are kept.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Cache {
+    /// In the user's own directory for such things; see `cli::cache`.
+    #[default]
+    Usual,
+    Off,
+    At(PathBuf),
 }
 
 /// What one call of a policy may use.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::address::{exposed_headers, listen, listen_or_off};
-use super::model::{Admin, Client, Journal, Policies, PolicyLimits, Server};
+use super::model::{Admin, Cache, Client, Journal, Policies, PolicyLimits, Server};
 use super::reader::{Found, Table};
 use super::secrets::secret;
 use super::values::{
@@ -48,7 +48,11 @@ pub(super) fn policies(table: &Table<'_>) -> Policies {
     let policies = Policies {
         directory: at(&table.or("directory", "policies".to_owned(), path)),
         limits: policy_limits(table),
-        cache: table.get("cache", path).map(|found| at(&found.value)),
+        cache: match table.get("cache", path) {
+            None => Cache::Usual,
+            Some(found) if found.value == "off" => Cache::Off,
+            Some(found) => Cache::At(at(&found.value)),
+        },
         pins: pins(table),
     };
     table.finish();

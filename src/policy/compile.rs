@@ -35,9 +35,18 @@ const CHILD_THREADS_MAX: usize = 8;
 const PATIENCE: Duration = Duration::from_mins(10);
 const ARTEFACT_BYTES_MAX: u64 = 256 << 20;
 const MESSAGE_BYTES_MAX: u64 = 4 << 10;
-/// Artefacts kept; beyond that the oldest go.
-const CACHE_FILES_MAX: usize = 32;
+/// Artefacts kept, by all verbs and gateways of a user, and their bytes (a
+/// policy in JavaScript or Python makes some tens of megabytes); beyond either
+/// those go that were not used for longest.
+const CACHE_FILES_MAX: usize = 256;
+const CACHE_BYTES_MAX: u64 = 4 << 30;
+const ARTEFACT: &str = ".cwasm";
 const CHECKSUM_BYTES: usize = 32;
+/// To touch a file with.
+const NOW: rustix::fs::Timestamps = {
+    let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+    rustix::fs::Timestamps { last_access: now, last_modification: now }
+};
 
 /// Where policies are compiled. The built-in, which is ours, always is in this
 /// process.
@@ -84,18 +93,21 @@ impl Workshop {
     pub fn compile(
         &self,
         engine: &PolicyEngine,
+        name: &str,
         bytes: &[u8],
-        digest: Digest,
     ) -> Result<Component, CompileFault> {
         let (engine, metering) = (engine.wasmtime(), engine.metering());
         match &self.compiler {
             Compiler::InProcess => in_process(engine, bytes),
             Compiler::Child(binary) => {
+                let digest = Digest::of(bytes);
                 let file = self.cache.as_ref().map(|dir| dir.join(file_name(engine, digest)));
                 let cached = file.as_deref().and_then(read_cached);
                 if let Some(component) = cached.and_then(|code| load(engine, &code).ok()) {
                     return Ok(component);
                 }
+                // It may take minutes, in which nothing else tells that it goes on.
+                tracing::info!(policy = name, digest = digest.short(), "compiling policy");
                 let code = by_child(binary, Settings { memory: self.memory, metering }, bytes)?;
                 if let (Some(directory), Some(file)) = (&self.cache, &file)
                     && let Err(error) = write_cached(directory, file, &code)
@@ -126,7 +138,7 @@ fn load(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
 fn file_name(engine: &Engine, digest: Digest) -> String {
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
-    format!("{digest}-{:016x}.cwasm", hasher.finish())
+    format!("{digest}-{:016x}{ARTEFACT}", hasher.finish())
 }
 
 /// Creates a directory that only this user can enter, or checks that it is one.
@@ -144,13 +156,17 @@ fn make_private(directory: &Path) -> io::Result<()> {
 /// The code, if the file is whole.
 fn read_cached(file: &Path) -> Option<Vec<u8>> {
     let mut contents = Vec::new();
-    fs::File::open(file).ok()?.take(ARTEFACT_BYTES_MAX).read_to_end(&mut contents).ok()?;
+    let opened = fs::File::open(file).ok()?;
+    (&opened).take(ARTEFACT_BYTES_MAX).read_to_end(&mut contents).ok()?;
     let code = contents.split_off_checked(CHECKSUM_BYTES)?;
+    // Its time says when it was used last. Where that cannot be noted, it is
+    // compiled again sooner.
+    let _ = rustix::fs::futimens(&opened, &NOW);
     (Sha256::digest(&code).as_slice() == contents).then_some(code)
 }
 
 fn write_cached(directory: &Path, file: &Path, code: &[u8]) -> io::Result<()> {
-    make_room(directory)?;
+    make_room(directory, code.len() as u64)?;
     let mut temporary = tempfile::NamedTempFile::new_in(directory)?;
     temporary.write_all(Sha256::digest(code).as_slice())?;
     temporary.write_all(code)?;
@@ -158,16 +174,33 @@ fn write_cached(directory: &Path, file: &Path, code: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-fn make_room(directory: &Path) -> io::Result<()> {
-    let mut files: Vec<(SystemTime, PathBuf)> = fs::read_dir(directory)?
+/// Deletes nothing but artefacts: the directory was named by a person.
+fn make_room(directory: &Path, bytes: u64) -> io::Result<()> {
+    let mut artefacts: Vec<(SystemTime, u64, PathBuf)> = fs::read_dir(directory)?
         .filter_map(|entry| {
-            let entry = entry.ok()?;
-            Some((entry.metadata().ok()?.modified().ok()?, entry.path()))
+            let path = entry.ok()?.path();
+            let metadata = fs::symlink_metadata(&path).ok()?;
+            let is_ours = path.to_str().is_some_and(|path| path.ends_with(ARTEFACT));
+            (is_ours && metadata.is_file())
+                .then_some((metadata.modified().ok()?, metadata.len(), path))
         })
         .collect();
-    files.sort();
-    let excess = (files.len() + 1).saturating_sub(CACHE_FILES_MAX);
-    files.iter().take(excess).try_for_each(|(_, path)| fs::remove_file(path))
+    artefacts.sort();
+    let mut count = artefacts.len();
+    let mut total = bytes + artefacts.iter().map(|(_, size, _)| size).sum::<u64>();
+    for (_, size, path) in &artefacts {
+        if count < CACHE_FILES_MAX && total <= CACHE_BYTES_MAX {
+            break;
+        }
+        // Another process may have made room at the same time.
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        count -= 1;
+        total -= size;
+    }
+    Ok(())
 }
 
 trait SplitOffChecked {
@@ -317,4 +350,34 @@ fn limit(resource: rlimit::Resource, value: u64) -> io::Result<()> {
     let (_, hard) = resource.get()?;
     let value = value.min(hard);
     resource.set(value, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_made_of_the_artefacts_used_least_recently_and_nothing_else() {
+        let directory = tempfile::tempdir().expect("there is room for temporary files");
+        let at = |name: &str| directory.path().join(name);
+        let put = |name: &str, second: i64| {
+            let file = fs::File::create(at(name)).expect("the directory was just made");
+            let time = rustix::fs::Timespec { tv_sec: second, tv_nsec: 0 };
+            let times = rustix::fs::Timestamps { last_access: time, last_modification: time };
+            rustix::fs::futimens(&file, &times).expect("the file is ours");
+        };
+        put("of a person.toml", 0);
+        for number in 0..CACHE_FILES_MAX {
+            put(&format!("{number}{ARTEFACT}"), i64::try_from(number).unwrap_or(i64::MAX) + 1);
+        }
+        let used = at(&format!("0{ARTEFACT}"));
+        write_cached(directory.path(), &used, b"code").expect("it can be written");
+        assert_eq!(read_cached(&used).as_deref(), Some(&b"code"[..]));
+        make_room(directory.path(), 0).expect("it can be read");
+        let left = |name: &str| at(name).exists();
+        assert!(left("of a person.toml") && used.exists());
+        assert!(!left(&format!("1{ARTEFACT}")) && left(&format!("2{ARTEFACT}")));
+        make_room(directory.path(), CACHE_BYTES_MAX).expect("it can be read");
+        assert_eq!(fs::read_dir(directory.path()).map(Iterator::count).unwrap_or(0), 1);
+    }
 }

@@ -92,7 +92,7 @@ impl Loader {
         let (component, instances) = match origin {
             Origin::BuiltIn => (in_process(self.engine.wasmtime(), bytes)?, Instances::Reused),
             Origin::File(_) => {
-                (self.workshop.compile(&self.engine, bytes, digest)?, Instances::Fresh)
+                (self.workshop.compile(&self.engine, name, bytes)?, Instances::Fresh)
             }
         };
         let compile_time = (self.clock)().since(before);

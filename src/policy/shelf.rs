@@ -189,7 +189,8 @@ impl Shelf {
         record.rolled_back_from = None;
         self.replace(policy.name(), Some(&policy));
         let (name, digest, quick) = (policy.name(), policy.short_digest(), policy.quick());
-        tracing::info!(policy = name, digest, quick, "policy active");
+        let compiled_in = policy.facts().compile_time;
+        tracing::info!(policy = name, digest, quick, ?compiled_in, "policy active");
         Ok(())
     }
 

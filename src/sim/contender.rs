@@ -47,8 +47,12 @@ pub struct Contender {
 }
 
 impl Bench {
-    /// Loads the files as the gateway would.
-    pub fn open(files: &[&Path], compiler: Compiler) -> Result<Self, BenchFault> {
+    /// Loads the files as the gateway would. `cache` is for what is compiled.
+    pub fn open(
+        files: &[&Path],
+        compiler: Compiler,
+        cache: Option<PathBuf>,
+    ) -> Result<Self, BenchFault> {
         let directory = tempfile::tempdir().map_err(BenchFault::Directory)?;
         for (number, file) in files.iter().enumerate() {
             let copy = directory.path().join(format!("{}.wasm", name_of(number)));
@@ -61,7 +65,7 @@ impl Bench {
             limits: Limits { time: TIME_LIMIT, ..Limits::default() },
             clock: clock.of_policies(),
             compiler,
-            cache: None,
+            cache,
         })?;
         let files: Vec<PathBuf> = files.iter().map(|file| file.to_path_buf()).collect();
         let bench = Self { library, _directory: directory, files };

@@ -77,6 +77,27 @@ fn check_says_what_the_loader_would() {
 }
 
 #[test]
+fn what_one_verb_compiled_is_kept_for_all() {
+    let place = directory(&[("guest.wasm", misbehaving()), ("off.toml", OFF.as_bytes())]);
+    let caches = tempfile::tempdir().unwrap();
+    let check = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_backstay"));
+        command.env_clear().env("XDG_CACHE_HOME", caches.path()).current_dir(place.path());
+        let output = command.args(["--log", "info", "policy", "check", "guest.wasm"]);
+        let output = output.args(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap().contains("compiling policy")
+    };
+    assert!(check(&["--config", "off.toml"]));
+    assert_eq!(std::fs::read_dir(caches.path()).unwrap().count(), 0);
+    assert!(check(&[]) && !check(&[]), "the second time there is nothing to compile");
+    assert_eq!(std::fs::read_dir(caches.path().join("backstay")).unwrap().count(), 1);
+}
+
+/// No cache, and no hurry.
+const OFF: &str = "[policies]\ntime_limit = \"2s\"\ncache = \"off\"\n";
+
+#[test]
 fn check_says_why_a_file_is_refused() {
     let odd = from_text(
         "",

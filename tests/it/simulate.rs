@@ -33,7 +33,7 @@ fn files() -> Vec<PathBuf> {
 /// With the built-in, each scenario holds what it states.
 #[test]
 fn the_shipped_scenarios_hold() {
-    let bench = Bench::open(&[], Compiler::InProcess).unwrap();
+    let bench = Bench::open(&[], Compiler::InProcess, None).unwrap();
     let files = Mutex::new(files());
     let problems = Mutex::new(String::new());
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
@@ -97,7 +97,7 @@ expect.end = "delivered"
 "#;
 
 fn results(seed: u64, contenders: usize) -> Results {
-    let bench = Bench::open(&[], Compiler::InProcess).unwrap();
+    let bench = Bench::open(&[], Compiler::InProcess, None).unwrap();
     let scenario =
         scenario::parse(SMALL, Path::new("small.toml")).unwrap_or_else(|e| panic!("{e}"));
     let contenders = vec![bench.builtin(); contenders];
@@ -256,7 +256,7 @@ fn faults_of_a_policy_are_reported() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("astray.wasm");
     std::fs::write(&file, guests::picking(9)).unwrap();
-    let bench = Bench::open(&[&file], Compiler::InProcess).unwrap();
+    let bench = Bench::open(&[&file], Compiler::InProcess, None).unwrap();
     let scenario =
         scenario::parse(SMALL, Path::new("small.toml")).unwrap_or_else(|e| panic!("{e}"));
     let report = sim::run(&scenario, &bench.contender(0), 3, &|_| {});

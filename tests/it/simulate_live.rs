@@ -270,7 +270,7 @@ fn live(trace: &Value, number: u32) -> Decisions {
 }
 
 fn bench() -> Bench {
-    Bench::open(&[], Compiler::InProcess).unwrap()
+    Bench::open(&[], Compiler::InProcess, None).unwrap()
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -276,7 +276,6 @@ listen = "127.0.0.1:{admin}"
 
 [policies]
 directory = "policies"
-cache = "policy-cache"
 
 [providers.alpha]
 dialect = "openai"

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::super::serve::limits;
-use super::super::{MISUSED, USUAL_FILE, complain, environment};
+use super::super::{MISUSED, USUAL_FILE, cache, complain, environment};
 use crate::clock::Clock;
 use crate::config::{self, Policies, PolicyLimits};
 use crate::policy::inspect::Inspector;
@@ -54,7 +54,7 @@ impl PolicyFile {
         let clock = Clock::start();
         let inspector = Inspector::open(&LibraryConfig {
             directory: None,
-            cache: policies.and_then(|policies| policies.cache),
+            cache: cache::directory(&policies.map_or_else(Default::default, |it| it.cache)),
             limits: limits.clone(),
             compiler: std::env::current_exe().map_or(Compiler::InProcess, Compiler::Child),
             clock: Arc::new(move || clock.now()),

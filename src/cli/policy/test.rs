@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::cli::simulate::{compiler, load_all};
-use crate::cli::{MISUSED, complain, say};
+use crate::cli::{MISUSED, cache, complain, say};
 use crate::kit;
 use crate::sim::report::Report;
 use crate::sim::scenario::Scenario;
@@ -47,7 +47,7 @@ pub fn run(test: &Test) -> ExitCode {
         }
     };
     let Some(scenarios) = load_all(&files) else { return ExitCode::from(MISUSED) };
-    let bench = match Bench::open(&[&component], compiler()) {
+    let bench = match Bench::open(&[&component], compiler(), cache::usual()) {
         Ok(bench) => bench,
         Err(fault) => {
             complain(&fault);
