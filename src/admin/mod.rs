@@ -33,7 +33,8 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many traces a list shows.
 const MOST_LISTED: usize = 1_000;
 
-/// Serves until the task is dropped. `stop` makes `/readyz` say no.
+/// Serves until the task is dropped. `/readyz` says no until the policies that
+/// were there at the start are loaded, and after `stop`.
 pub async fn serve(shared: Arc<Shared>, listener: TcpListener, stop: watch::Receiver<bool>) {
     let view = Arc::new(View { shared, stop });
     loop {
@@ -128,9 +129,14 @@ impl View {
     }
 
     fn ready(&self) -> Response<Full<Bytes>> {
-        let draining = *self.stop.borrow();
-        let reason = if draining { "draining" } else { "serving" };
-        document(if draining { 503 } else { 200 }, &json!({ "ready": !draining, "reason": reason }))
+        let not_ready = |reason| document(503, &json!({ "ready": false, "reason": reason }));
+        if *self.stop.borrow() {
+            return not_ready("draining".to_owned());
+        }
+        match self.shared.library.loading() {
+            Some(names) => not_ready(format!("compiling policies: {}", names.join(", "))),
+            None => document(200, &json!({ "ready": true, "reason": "serving" })),
+        }
     }
 
     /// By the configuration as it is now: a token that was replaced opens nothing

@@ -65,6 +65,11 @@ fn policy(policy: &PolicyStatus, now: Timestamp) -> Value {
             "digest": hex(refusal.digest),
             "by_pin": refusal.by_pin,
             "ago_ms": ago_ms(refusal.at),
+            "again_in_ms": refusal.retry.map(|retry| retry.at.since(now).as_millis()),
+        })),
+        "compiling": policy.compiling.map(|it| json!({
+            "digest": it.digest.to_string(),
+            "for_ms": ago_ms(it.since),
         })),
         "quick": policy.quick,
         "compile_ms": policy.compile_time.map(|length| length.as_millis()),

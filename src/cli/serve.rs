@@ -72,7 +72,7 @@ async fn serve_until_told(config: Config) -> Result<ExitCode, String> {
         Some(admin) => Some(listen("admin", &admin.listen).await?),
         None => None,
     };
-    let shared = start(config)?;
+    let shared = begin(config)?;
     let (stop, stopping) = watch::channel(false);
     let has_file = !shared.generation().config.names_by_catalog;
     let watch = has_file.then(|| watch_config(&shared)).transpose();
@@ -81,6 +81,7 @@ async fn serve_until_told(config: Config) -> Result<ExitCode, String> {
         info!(address = %address(&listener), "admin: /status, /traces, /livez, /readyz");
         tokio::spawn(admin::serve(Arc::clone(&shared), listener, stopping.clone()));
     }
+    loaded(&shared).await?;
     info!(address = %address(&listener), routes = shared.generation().routes.len(), "serving");
     let serving = tokio::spawn(gateway::serve(Arc::clone(&shared), listener, stopping));
     told_to_stop().await?;
@@ -146,17 +147,35 @@ pub async fn told_to_stop() -> Result<(), String> {
 
 /// Opens the policies and makes the configuration ready.
 pub fn start(config: Config) -> Result<Arc<Shared>, String> {
+    let shared = begin(config)?;
+    shared.library.wait_until_loaded();
+    warn_of_missing(&shared);
+    Ok(shared)
+}
+
+/// The same, but the policies of the directory are not loaded yet.
+fn begin(config: Config) -> Result<Arc<Shared>, String> {
     tls::install_provider();
     let clock = Clock::start();
-    let library = Library::open_pinned(library_config(&config, clock), gateway::pins(&config))
+    let library = Library::begin(library_config(&config, clock), gateway::pins(&config))
         .map_err(|e| e.to_string())?;
-    warn_of_missing(&config, &library);
     Shared::start(config, library, clock, seed()).map_err(|e| e.to_string())
 }
 
+/// No call is taken before: the built-in would decide it, against what the
+/// configuration says.
+async fn loaded(shared: &Arc<Shared>) -> Result<(), String> {
+    let waiting = Arc::clone(shared);
+    let waited = tokio::task::spawn_blocking(move || waiting.library.wait_until_loaded());
+    waited.await.map_err(|e| e.to_string())?;
+    warn_of_missing(shared);
+    Ok(())
+}
+
 /// A policy that is not there does nothing, and takes over once it is.
-fn warn_of_missing(config: &Config, library: &Library) {
-    for (route, named) in &config.routes {
+fn warn_of_missing(shared: &Shared) {
+    let library = &shared.library;
+    for (route, named) in &shared.generation().config.routes {
         for (setting, policy) in named.policies() {
             if policy == "default" || library.current().policy(policy).is_some() {
                 continue;

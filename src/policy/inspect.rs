@@ -199,7 +199,7 @@ fn alternate(
         for (policy, samples) in policies.iter().zip(&mut samples) {
             let measured = policy.measure(&question, &material);
             if let Opinion::Fault { reason } = measured.opinion {
-                return Err(TrialFault { verb: verb.label(), reason });
+                return Err(TrialFault::new(verb, reason));
             }
             if number >= WARM_UP {
                 samples.push(Measured { opinion: Opinion::None, ..measured });

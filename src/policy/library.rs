@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 
@@ -105,6 +106,8 @@ pub(super) struct Shared {
     pub queue: Queue,
     /// A hint for the watcher to look; one waiting is as good as a hundred.
     pub hints: SyncSender<()>,
+    /// What lay in the directory at the start is loaded or refused.
+    loaded: AtomicBool,
 }
 
 /// All policies, kept up to date by threads that end with it.
@@ -125,6 +128,13 @@ impl Library {
 
     /// The same; where there is a pin, nothing else ever is current.
     pub fn open_pinned(config: LibraryConfig, pins: Pins) -> Result<Self, OpenFault> {
+        let library = Self::begin(config, pins)?;
+        library.wait_until_loaded();
+        Ok(library)
+    }
+
+    /// Loads the built-in and begins with the directory, which may take minutes.
+    pub fn begin(config: LibraryConfig, pins: Pins) -> Result<Self, OpenFault> {
         let (loader, builtin) = start(&config)?;
         let (hints, receiver) = sync_channel(1);
         let shared = Arc::new(Shared {
@@ -133,6 +143,7 @@ impl Library {
             scanner: Mutex::new(config.directory.clone().map(Scanner::new)),
             queue: Queue::default(),
             hints,
+            loaded: AtomicBool::new(false),
         });
         let Some(directory) = config.directory else {
             return Ok(Self { shared, _watcher: None, _loaders: None });
@@ -141,6 +152,23 @@ impl Library {
         shared.first_pass();
         let watcher = Watcher::start(directory, Arc::clone(&shared), receiver);
         Ok(Self { shared, _watcher: Some(watcher), _loaders: Some(loaders) })
+    }
+
+    /// Returns when what lay in the directory at the start is loaded or refused.
+    pub fn wait_until_loaded(&self) {
+        self.shared.queue.wait_until_idle();
+        self.shared.loaded.store(true, Ordering::Relaxed);
+    }
+
+    /// What that still waits for, by name; `None` when it is over.
+    #[must_use]
+    pub fn loading(&self) -> Option<Vec<String>> {
+        if self.shared.loaded.load(Ordering::Relaxed) {
+            return None;
+        }
+        let status = self.status().into_iter();
+        let compiling = status.filter(|status| status.compiling.is_some()).map(|it| it.name);
+        Some(compiling.chain(self.shared.queue.waiting()).collect())
     }
 
     #[must_use]
@@ -253,6 +281,9 @@ impl Shared {
     /// each other; calls are not held up by them.
     pub fn pass(&self) -> Left {
         let Some(scanner) = &mut *lock(&self.scanner) else { return Left::default() };
+        for name in self.shelf.due((self.loader.clock)()) {
+            scanner.try_again(&name);
+        }
         let (jobs, left) = scanner.changed(&self.shelf);
         self.queue.add(jobs);
         left
@@ -262,7 +293,6 @@ impl Shared {
         if let Some(scanner) = &mut *lock(&self.scanner) {
             self.queue.add(scanner.first());
         }
-        self.queue.wait_until_idle();
     }
 
     /// A job is done; its file may have changed meanwhile.

@@ -56,6 +56,27 @@ pub enum LoadFault {
     Pin(#[from] PinFault),
 }
 
+impl LoadFault {
+    /// Whether the same bytes may be taken another time: the machine is at fault,
+    /// or may be, and not the file.
+    pub const fn may_pass(&self) -> bool {
+        match self {
+            Self::Read(_) | Self::Compile(CompileFault::Compiler(_)) => true,
+            Self::Trial(fault) => fault.out_of_time,
+            Self::TooLarge
+            | Self::Name
+            | Self::Empty
+            | Self::Zeros
+            | Self::NotWasm
+            | Self::CoreModule
+            | Self::Truncated(_)
+            | Self::Compile(CompileFault::Invalid(_))
+            | Self::Link(_)
+            | Self::Pin(_) => false,
+        }
+    }
+}
+
 /// All that loading needs beside the bytes.
 #[derive(Clone)]
 pub struct Loader {
@@ -196,6 +217,25 @@ mod tests {
             Err(fault) => fault.to_string(),
         };
         assert!(shown.contains(expected), "{bytes:02x?}: {shown}");
+    }
+
+    #[test]
+    fn only_what_the_machine_may_be_to_blame_for_may_pass() {
+        let invalid = CompileFault::Invalid("of no type".to_owned());
+        let trial = |reason: &str| {
+            let verb = crate::failover::consult::Verb::SelectProvider;
+            LoadFault::Trial(TrialFault::new(verb, reason.to_owned()))
+        };
+        for (fault, expected) in [
+            (LoadFault::Read(std::io::ErrorKind::Other.into()), true),
+            (LoadFault::Compile(CompileFault::Compiler("killed".to_owned())), true),
+            (trial("time limit reached"), true),
+            (LoadFault::Compile(invalid), false),
+            (trial("stack limit reached"), false),
+            (LoadFault::Empty, false),
+        ] {
+            assert_eq!(fault.may_pass(), expected, "{fault}");
+        }
     }
 
     #[test]

@@ -47,6 +47,11 @@ impl Queue {
         self.changed.notify_all();
     }
 
+    /// The files that no thread has taken yet.
+    pub fn waiting(&self) -> Vec<String> {
+        lock(&self.inner).jobs.iter().map(|job| job.name.clone()).collect()
+    }
+
     /// Waits until nothing waits and nothing is under way.
     pub fn wait_until_idle(&self) {
         let busy = |inner: &mut Inner| !inner.jobs.is_empty() || inner.under_way > 0;
@@ -130,7 +135,8 @@ fn read(job: &Job, shared: &Shared) -> bool {
     if let Some(fault) = fault {
         let at = (shared.loader.clock)();
         let (reason, by_pin) = (fault.to_string(), matches!(fault, LoadFault::Pin(_)));
-        shared.shelf.refuse(&job.name, &job.path, FileRefusal { reason, digest, at, by_pin });
+        let refusal = FileRefusal { reason, digest, at, by_pin, retry: None };
+        shared.shelf.refuse(&job.name, &job.path, refusal, fault.may_pass());
     }
     true
 }
@@ -148,7 +154,7 @@ pub fn read_whole(path: &Path) -> Result<Vec<u8>, LoadFault> {
 /// Loads the content, if that is what follows from it.
 fn take(job: &Job, bytes: &[u8], shared: &Shared) -> Result<(), LoadFault> {
     let (name, path) = (&job.name, &job.path);
-    match shared.shelf.weigh(name, path, Digest::of(bytes)) {
+    match shared.shelf.weigh(name, path, Digest::of(bytes), (shared.loader.clock)()) {
         Intent::Leave => Ok(()),
         Intent::Refuse(fault) => Err(fault.into()),
         Intent::Load => {

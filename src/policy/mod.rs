@@ -45,7 +45,7 @@ pub use loading::read_whole;
 pub use panel::{Decided, Panel, last_resort};
 pub use program::{Interfaces, Measured};
 pub use shelf::{PinFault, Pins, RollbackFault, Rolled};
-pub use status::{FileRefusal, PolicyState, PolicyStatus};
+pub use status::{Compiling, FileRefusal, PolicyState, PolicyStatus, Retry};
 
 /// Where the host's own time comes from: cooldowns of faulty policies, and the
 /// expiry of what policies remember.

@@ -22,6 +22,8 @@ use crate::failover::consult::{Opinion, Question, Verb};
 /// Calls an instance of the built-in serves before it is replaced.
 const REUSES_MAX: u32 = 1_000;
 const REASON_BYTES_MAX: usize = 512;
+/// Why a call did not come to an end.
+pub const OUT_OF_TIME: &str = "time limit reached";
 /// More than a call can use in any time.
 const FUEL: u64 = u64::MAX / 2;
 
@@ -372,7 +374,7 @@ fn validate(answer: bindings::types::Verdict) -> Result<Opinion, Excess> {
 /// A fault in words: what wasmtime says, and what the limiter refused before.
 fn describe(store: &Store<Sandbox>, error: &wasmtime::Error) -> String {
     let reason = match error.downcast_ref::<wasmtime::Trap>() {
-        Some(wasmtime::Trap::Interrupt) => "time limit reached".to_owned(),
+        Some(wasmtime::Trap::Interrupt) => OUT_OF_TIME.to_owned(),
         Some(wasmtime::Trap::StackOverflow) => "stack limit reached".to_owned(),
         _ => reason_of(error),
     };

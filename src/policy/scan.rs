@@ -102,6 +102,13 @@ impl Scanner {
         self.seen.remove(name);
     }
 
+    /// The same, unless it is being read just now.
+    pub fn try_again(&mut self, name: &str) {
+        if !self.busy.contains(name) {
+            self.forget(name);
+        }
+    }
+
     fn begin(&mut self, name: String, found: Found) -> Job {
         let Found { path, fingerprint } = found;
         self.seen.insert(name.clone(), fingerprint);

@@ -5,13 +5,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
 use super::handle::{Digest, Origin, Policy};
 use super::library::{DEFAULT, Snapshot};
 use super::notes::Notes;
-use super::status::{FileRefusal, PolicyStatus, status};
+use super::status::{Compiling, FileRefusal, PolicyStatus, Retry, status};
+use crate::failover::time::Timestamp;
+
+/// The first pause before a file is tried again that was refused for a reason
+/// which may pass; it doubles up to the longest, and there it stays: a machine
+/// may be short of memory for a day.
+const RETRY_MIN: Duration = Duration::from_secs(5);
+const RETRY_MAX: Duration = Duration::from_mins(10);
 
 /// The only content that may decide under a name.
 pub type Pins = BTreeMap<String, Digest>;
@@ -68,6 +76,7 @@ pub struct FileRecord {
     /// Of what was last read.
     pub content: Option<Digest>,
     pub refusal: Option<FileRefusal>,
+    pub compiling: Option<Compiling>,
     pub deleted: bool,
     /// The operator left this version: it is not loaded again before another
     /// one was.
@@ -96,6 +105,7 @@ impl State {
             path: path.to_owned(),
             content: None,
             refusal: None,
+            compiling: None,
             deleted: false,
             rolled_back_from: None,
         });
@@ -149,8 +159,9 @@ impl Shelf {
         names.into_iter().map(one).collect()
     }
 
-    /// Notes what a file holds, and says what follows from it.
-    pub fn weigh(&self, name: &str, path: &Path, content: Digest) -> Intent {
+    /// Notes what a file holds, and says what follows from it. What is to be
+    /// loaded counts as being compiled until it is active or refused.
+    pub fn weigh(&self, name: &str, path: &Path, content: Digest, now: Timestamp) -> Intent {
         let mut state = self.state();
         let allowed = state.check_pin(name, content);
         let is_pinned = state.pins.contains_key(name) && allowed.is_ok();
@@ -158,7 +169,8 @@ impl Shelf {
         let record = state.record(name, path);
         record.content = Some(content);
         let refused = record.refusal.as_ref().filter(|refusal| refusal.digest == Some(content));
-        let known_bad = refused.is_some_and(|refusal| !refusal.by_pin) && !record.deleted;
+        let settled = |refusal: &FileRefusal| !refusal.by_pin && !is_due(refusal, now);
+        let known_bad = refused.is_some_and(settled) && !record.deleted;
         record.deleted = false;
         if let Err(fault) = allowed {
             return Intent::Refuse(fault);
@@ -172,7 +184,18 @@ impl Shelf {
             record.refusal = None;
             return Intent::Leave;
         }
+        record.compiling = Some(Compiling { digest: content, since: now });
         Intent::Load
+    }
+
+    /// The names whose file is to be tried again now.
+    pub fn due(&self, now: Timestamp) -> Vec<String> {
+        let state = self.state();
+        let due = state.files.iter().filter(|(_, record)| {
+            let refusal = record.refusal.as_ref();
+            record.compiling.is_none() && refusal.is_some_and(|refusal| is_due(refusal, now))
+        });
+        due.map(|(name, _)| name.clone()).collect()
     }
 
     /// Makes a version current, with what its name remembers, unless a pin came
@@ -186,6 +209,7 @@ impl Shelf {
         }
         let record = state.record(policy.name(), path);
         record.refusal = None;
+        record.compiling = None;
         record.rolled_back_from = None;
         self.replace(policy.name(), Some(&policy));
         let (name, digest, quick) = (policy.name(), policy.short_digest(), policy.quick());
@@ -194,19 +218,28 @@ impl Shelf {
         Ok(())
     }
 
-    /// Notes why a file did not become a policy.
-    pub fn refuse(&self, name: &str, path: &Path, refusal: FileRefusal) {
+    /// Notes why a file did not become a policy, and when it is tried again if
+    /// the reason may pass.
+    pub fn refuse(&self, name: &str, path: &Path, mut refusal: FileRefusal, may_pass: bool) {
         let current = self.policy(name);
+        let mut state = self.state();
+        let record = state.record(name, path);
+        if may_pass {
+            let before = record.refusal.as_ref().filter(|before| before.digest == refusal.digest);
+            let pause = before.and_then(|before| before.retry).map(|retry| retry.pause * 2);
+            let pause = pause.unwrap_or(RETRY_MIN).min(RETRY_MAX);
+            refusal.retry = Some(Retry { at: refusal.at + pause, pause });
+        }
         tracing::warn!(
             policy = name,
             file = %path.display(),
             digest = refusal.digest.map(|digest| digest.short()),
             serving = current.as_ref().map_or("none", |policy| policy.short_digest()),
+            again_in = ?refusal.retry.map(|retry| retry.pause),
             "policy refused: {}", refusal.reason
         );
-        let mut state = self.state();
-        let record = state.record(name, path);
         record.deleted = false;
+        record.compiling = None;
         record.refusal = Some(refusal);
     }
 
@@ -216,7 +249,9 @@ impl Shelf {
         for (name, record) in &mut state.files {
             if !record.deleted && !is_present(name) {
                 record.deleted = true;
-                tracing::warn!(policy = name, "policy file is gone; its last good version stays");
+                let serves = self.policy(name).is_some_and(|policy| !policy.is_built_in());
+                let then = if serves { "its last good version stays" } else { "it had no good one" };
+                tracing::warn!(policy = name, "policy file is gone; {then}");
             }
         }
         // What never was good is of no use without its file.
@@ -332,6 +367,10 @@ impl Shelf {
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
+}
+
+fn is_due(refusal: &FileRefusal, now: Timestamp) -> bool {
+    refusal.retry.is_some_and(|retry| retry.at <= now)
 }
 
 /// What these locks guard is changed in steps that each leave it whole.

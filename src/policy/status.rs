@@ -19,6 +19,8 @@ pub enum PolicyState {
     },
     /// Asked again after a quarantine.
     OnProbation,
+    /// The first version of it is being compiled.
+    Compiling,
     /// No version of it may decide.
     Refused,
 }
@@ -31,6 +33,7 @@ impl PolicyState {
             Self::Active => "active",
             Self::Quarantined { .. } => "quarantined",
             Self::OnProbation => "on-probation",
+            Self::Compiling => "compiling",
             Self::Refused => "refused",
         }
     }
@@ -45,6 +48,23 @@ pub struct FileRefusal {
     pub at: Timestamp,
     /// The content may be good, but is not the pinned one.
     pub by_pin: bool,
+    /// The reason may pass by itself: the file is tried again.
+    pub retry: Option<Retry>,
+}
+
+/// When a file is tried again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Retry {
+    pub at: Timestamp,
+    /// How long that was from the refusal.
+    pub pause: Duration,
+}
+
+/// Content that is on its way to become a policy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Compiling {
+    pub digest: Digest,
+    pub since: Timestamp,
 }
 
 /// One policy as the operator sees it.
@@ -70,6 +90,8 @@ pub struct PolicyStatus {
     pub not_asked: u64,
     /// Set while the file's latest content is not what is current.
     pub last_refusal: Option<FileRefusal>,
+    /// The file's latest content, while it is compiled and tried.
+    pub compiling: Option<Compiling>,
     pub compile_time: Option<Duration>,
     pub quick: bool,
     pub loaded_at: Option<Timestamp>,
@@ -85,6 +107,8 @@ pub(super) fn status(
 ) -> PolicyStatus {
     let policy = current.policy(name);
     let policy = policy.as_deref();
+    let compiling = file.and_then(|record| record.compiling);
+    let without = if compiling.is_some() { PolicyState::Compiling } else { PolicyState::Refused };
     let (faults, last_fault) = policy.map(Policy::fault_record).unwrap_or_default();
     PolicyStatus {
         name: name.to_owned(),
@@ -94,11 +118,12 @@ pub(super) fn status(
         rolled_back_from: file.and_then(|record| record.rolled_back_from),
         pin: pin.copied(),
         contract: policy.map(|policy| policy.facts().interfaces.contract.to_string()),
-        state: policy.map_or(PolicyState::Refused, state),
+        state: policy.map_or(without, state),
         faults,
         last_fault,
         not_asked: policy.map(Policy::not_asked).unwrap_or_default(),
         last_refusal: file.and_then(|record| record.refusal.clone()),
+        compiling,
         compile_time: policy.map(|policy| policy.facts().compile_time),
         quick: policy.is_some_and(Policy::quick),
         loaded_at: policy.map(|policy| policy.facts().loaded_at),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::program::{LinkFault, Program};
+use super::program::{LinkFault, OUT_OF_TIME, Program};
 use super::{Clock, Finish, Material, OutputView, RequestView, ToolCall};
 use crate::failover::attempt::{AttemptView, Failure, Phase};
 use crate::failover::call::{
@@ -24,6 +24,15 @@ const ROUNDS: usize = 3;
 pub struct TrialFault {
     pub verb: &'static str,
     pub reason: String,
+    /// It did not come to an end in time, which may be the fault of a busy machine.
+    pub out_of_time: bool,
+}
+
+impl TrialFault {
+    pub fn new(verb: Verb, reason: String) -> Self {
+        let out_of_time = reason == OUT_OF_TIME;
+        Self { verb: verb.label(), reason, out_of_time }
+    }
 }
 
 /// Whether it can be asked at all.
@@ -42,7 +51,7 @@ pub fn run(program: &Program, clock: &Clock) -> Result<bool, TrialFault> {
             match program.ask(&question(verb), &material) {
                 Opinion::Fault { .. } if round == 0 => {}
                 Opinion::Fault { reason } | Opinion::Unasked { reason } => {
-                    return Err(TrialFault { verb: verb.label(), reason });
+                    return Err(TrialFault::new(verb, reason));
                 }
                 Opinion::None
                 | Opinion::Select(_)

@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use crate::support::client::{ask, chat, exchange, get, request_to};
 use crate::support::gateway::{Gateway, Setup, key_of, provider};
+use crate::support::guests::picking;
 use crate::support::process::Process;
+use crate::support::slow::SlowCompiler;
 
 const PROMPT: &str = "marzipan and xylophones";
 /// How the answers of the fake providers begin their words.
@@ -53,6 +55,26 @@ async fn a_trace_tells_what_was_done_and_why() {
     let list = gateway.see("/traces").await;
     assert_eq!(list["traces"][0]["id"], trace["id"], "{list}");
     assert_eq!(get(gateway.admin, "/traces/bs-none").await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_lives_and_tells_what_it_waits_for_while_policies_are_compiled() {
+    let (slow, a) = (SlowCompiler::new(), provider("a", "ok"));
+    slow.hold_next();
+    let text = Setup::new().provider("a", &a).route("m", &["a/m"]).text();
+    let policies: [(&str, &[u8]); 1] = [("guest.wasm", &picking(0))];
+    let gateway = Gateway::loading(&text, &policies, slow.compiler()).await;
+    slow.wait_until_held();
+    assert_eq!(gateway.see("/livez").await["live"], true);
+    let reply = get(gateway.admin, "/readyz").await;
+    assert_eq!((reply.status, &reply.json()["ready"]), (503, &false.into()));
+    assert_eq!(reply.json()["reason"], "compiling policies: guest");
+    let guest = &gateway.see("/policies").await["policies"][1];
+    assert_eq!((&guest["name"], &guest["state"]), (&"guest".into(), &"compiling".into()));
+    assert!(guest["compiling"]["for_ms"].is_number(), "{guest}");
+    slow.let_go();
+    gateway.shared.library.wait_until_loaded();
+    assert_eq!(gateway.see("/readyz").await["reason"], "serving");
 }
 
 #[tokio::test(flavor = "multi_thread")]

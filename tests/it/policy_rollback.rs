@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 
 use backstay::failover::consult::{Opinion, Selection};
 use backstay::policy::{
-    Compiler, DEFAULT, Digest, Library, LibraryConfig, Limits, Pins, Policy, PolicyState,
+    DEFAULT, Digest, Library, LibraryConfig, Limits, Pins, Policy, PolicyState,
     PolicyStatus, RollbackFault,
 };
 
 use crate::support::guests::variant;
 use crate::support::policies::{TestClock, candidates, config, material, select};
+use crate::support::slow::SlowCompiler;
 
 /// Beyond this nothing that a test waits for will come any more.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -263,49 +264,6 @@ fn a_policy_in_quarantine_is_rolled_back() {
     assert!(shop.status("guest").previous.is_some());
 }
 
-/// Compiles like the binary, but holds the one run that finds a token until it
-/// is let go.
-struct SlowCompiler {
-    directory: tempfile::TempDir,
-}
-
-impl SlowCompiler {
-    fn new() -> Self {
-        use std::os::unix::fs::PermissionsExt as _;
-        let directory = tempfile::tempdir().unwrap();
-        let at = |name: &str| directory.path().join(name).display().to_string();
-        let script = format!(
-            "#!/bin/sh\nif /bin/rmdir {token} 2>/dev/null; then\n: > {held}\n\
-             while [ ! -e {go} ]; do /bin/sleep 0.02; done\nfi\nexec {binary} \"$@\"\n",
-            token = at("token"),
-            held = at("held"),
-            go = at("go"),
-            binary = env!("CARGO_BIN_EXE_backstay"),
-        );
-        fs::write(directory.path().join("compiler"), script).unwrap();
-        let runnable = fs::Permissions::from_mode(0o700);
-        fs::set_permissions(directory.path().join("compiler"), runnable).unwrap();
-        Self { directory }
-    }
-
-    fn compiler(&self) -> Compiler {
-        Compiler::Child(self.directory.path().join("compiler"))
-    }
-
-    fn hold_next(&self) {
-        fs::create_dir(self.directory.path().join("token")).unwrap();
-    }
-
-    fn wait_until_held(&self) {
-        let held = self.directory.path().join("held");
-        eventually("a compiler at work", || held.exists());
-    }
-
-    fn let_go(&self) {
-        fs::write(self.directory.path().join("go"), "").unwrap();
-    }
-}
-
 #[test]
 fn a_long_compile_delays_neither_a_rollback_nor_other_policies() {
     let slow = SlowCompiler::new();
@@ -347,6 +305,62 @@ fn a_change_during_a_compile_is_not_missed() {
     slow.let_go();
     eventually("two", || shop.serves("guest").as_deref() == Some("two"));
     assert_eq!(shop.status("guest").previous, Some(digest("one")));
+}
+
+#[test]
+fn what_is_being_compiled_is_shown_as_such() {
+    let slow = SlowCompiler::new();
+    let directory = tempfile::tempdir().unwrap();
+    slow.hold_next();
+    fs::write(file(directory.path(), "guest"), variant("one")).unwrap();
+    let config = LibraryConfig { compiler: slow.compiler(), ..configured(directory.path()) };
+    let library = Library::begin(config, Pins::new()).unwrap();
+    let shop = Shop { library, directory };
+    slow.wait_until_held();
+    let status = shop.status("guest");
+    let compiling = status.compiling.map(|it| it.digest);
+    assert_eq!((status.state, compiling), (PolicyState::Compiling, Some(digest("one"))));
+    assert_eq!(shop.library.loading(), Some(vec!["guest".to_owned()]));
+    slow.let_go();
+    shop.library.wait_until_loaded();
+    let status = shop.status("guest");
+    assert_eq!((status.state, status.compiling), (PolicyState::Active, None));
+    assert_eq!(shop.library.loading(), None);
+}
+
+/// The file stays as it is, and so does the refusal, until the machine is well.
+#[test]
+fn what_a_broken_compiler_refused_is_tried_again() {
+    let (slow, clock) = (SlowCompiler::new(), TestClock::default());
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(file(directory.path(), "guest"), variant("one")).unwrap();
+    let now = clock.clone();
+    let config = LibraryConfig {
+        compiler: slow.compiler(),
+        clock: Arc::new(move || now.now()),
+        ..configured(directory.path())
+    };
+    slow.break_down();
+    let library = Library::open(config).unwrap();
+    let shop = Shop { library, directory };
+    let mut pauses = Vec::new();
+    for _ in 0..9 {
+        let refusal = shop.status("guest").last_refusal.unwrap();
+        assert!(refusal.reason.contains("the compiler failed"), "{}", refusal.reason);
+        let retry = refusal.retry.unwrap();
+        assert_eq!(retry.at, refusal.at + retry.pause);
+        pauses.push(retry.pause.as_secs());
+        shop.library.rescan_now();
+        assert_eq!(shop.status("guest").last_refusal.unwrap().at, refusal.at, "too early");
+        clock.advance(retry.pause);
+        shop.library.rescan_now();
+    }
+    assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 320, 600, 600]);
+    slow.mend();
+    clock.advance(Duration::from_mins(10));
+    shop.library.rescan_now();
+    assert_eq!(shop.serves("guest").as_deref(), Some("one"));
+    assert_eq!(shop.status("guest").last_refusal, None);
 }
 
 #[test]

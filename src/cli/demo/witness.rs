@@ -104,7 +104,13 @@ impl Witness {
 fn is_out_of_service(policy: &PolicySight) -> bool {
     match policy.state {
         Some(PolicyState::Quarantined { .. } | PolicyState::OnProbation) => true,
-        Some(PolicyState::BuiltIn | PolicyState::Active | PolicyState::Refused) | None => false,
+        Some(
+            PolicyState::BuiltIn
+            | PolicyState::Active
+            | PolicyState::Compiling
+            | PolicyState::Refused,
+        )
+        | None => false,
     }
 }
 

@@ -64,8 +64,14 @@ fn notes(policy: &Value) -> String {
     if policy["deleted"] == true {
         notes.push("its file is gone".to_owned());
     }
+    if let Some(millis) = policy["compiling"]["for_ms"].as_u64() {
+        let (digest, length) = (short(&policy["compiling"]["digest"]), millis / 1000);
+        notes.push(format!("compiling {digest} for {length} s"));
+    }
     if let Some(reason) = policy["last_refusal"]["reason"].as_str() {
-        notes.push(format!("file refused: {reason}"));
+        let again = policy["last_refusal"]["again_in_ms"].as_u64();
+        let again = again.map(|millis| format!(" (tried again in {} s)", millis.div_ceil(1000)));
+        notes.push(format!("file refused: {reason}{}", again.unwrap_or_default()));
     }
     if let Some(reason) = policy["last_fault"]["reason"].as_str() {
         notes.push(format!("last fault: {reason}"));
@@ -88,6 +94,14 @@ mod tests {
                 "rolled back from 01234567; its file is gone",
             ),
             (json!({ "last_refusal": { "reason": "empty" } }), "file refused: empty"),
+            (
+                json!({ "last_refusal": { "reason": "killed", "again_in_ms": 4_200 } }),
+                "file refused: killed (tried again in 5 s)",
+            ),
+            (
+                json!({ "compiling": { "digest": digest, "for_ms": 12_345 } }),
+                "compiling 01234567 for 12 s",
+            ),
             (json!({ "last_fault": { "reason": "trap" } }), "last fault: trap"),
         ] {
             assert_eq!(notes(&policy), expected, "{policy}");

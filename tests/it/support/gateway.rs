@@ -147,6 +147,13 @@ pub struct Gateway {
 impl Gateway {
     /// With these policies, by file name, in its directory.
     pub async fn start(text: &str, policies: &[(&str, &[u8])]) -> Self {
+        let gateway = Self::loading(text, policies, Compiler::InProcess).await;
+        gateway.shared.library.wait_until_loaded();
+        gateway
+    }
+
+    /// The same, while the policies are still being compiled.
+    pub async fn loading(text: &str, policies: &[(&str, &[u8])], compiler: Compiler) -> Self {
         tls::install_provider();
         let directory = tempfile::tempdir().unwrap();
         let home = directory.path().join("policies");
@@ -154,7 +161,7 @@ impl Gateway {
         for (name, component) in policies {
             std::fs::write(home.join(name), component).unwrap();
         }
-        let shared = share(text, directory.path());
+        let shared = share(text, directory.path(), compiler);
         let (stop, stopping) = watch::channel(false);
         let (listener, addr) = listen().await;
         let (admin_listener, admin) = listen().await;
@@ -209,7 +216,7 @@ impl Drop for Gateway {
     }
 }
 
-fn share(text: &str, directory: &Path) -> Arc<Shared> {
+fn share(text: &str, directory: &Path, compiler: Compiler) -> Arc<Shared> {
     let path = directory.join("backstay.toml");
     let config = config::parse(text, &path, &environment).unwrap_or_else(|e| panic!("{e}"));
     let clock = Clock::start();
@@ -217,10 +224,10 @@ fn share(text: &str, directory: &Path) -> Arc<Shared> {
         directory: Some(directory.join("policies")),
         cache: None,
         limits: Limits { time: config.policies.limits.time, ..Limits::default() },
-        compiler: Compiler::InProcess,
+        compiler,
         clock: Arc::new(move || clock.now()),
     };
-    let library = Library::open_pinned(library, gateway::pins(&config)).unwrap();
+    let library = Library::begin(library, gateway::pins(&config)).unwrap();
     Shared::start(config, library, clock, 7).unwrap()
 }
 

@@ -7,4 +7,5 @@ pub mod policies;
 pub mod process;
 pub mod said;
 pub mod scripted;
+pub mod slow;
 pub mod tongue;
