@@ -1,7 +1,9 @@
 //! From a file's bytes to a policy that may be asked, or the reason why not, in
 //! words for its author: what is wrong, and what to do.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +22,7 @@ use super::trial::{self, TrialFault};
 pub const FILE_BYTES_MAX: u64 = 64 << 20;
 
 const NAME_BYTES_MAX: usize = 64;
+const OF_EVERY_BUILD: &str = "policy";
 const MAGIC: &[u8] = b"\0asm";
 const CORE_MODULE: [u8; 4] = [1, 0, 0, 0];
 const COMPONENT: [u8; 4] = [0x0d, 0, 1, 0];
@@ -141,6 +144,21 @@ pub fn is_name(name: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(fits)
 }
 
+/// What a policy's file is called: as the file is, or, since every build leaves
+/// a `policy.wasm`, as the directory it was built in.
+#[must_use]
+pub fn name_of(file: &Path) -> String {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    if stem != OF_EVERY_BUILD {
+        return stem;
+    }
+    // Of a bare file name the parent is "", which is no directory's name.
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let home = parent.unwrap_or(Path::new(".")).canonicalize().ok();
+    let home = home.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy());
+    home.filter(|name| is_name(name)).map_or(stem, Cow::into_owned)
+}
+
 pub fn check_name(name: &str) -> Result<(), LoadFault> {
     if is_name(name) { Ok(()) } else { Err(LoadFault::Name) }
 }
@@ -217,6 +235,23 @@ mod tests {
             Err(fault) => fault.to_string(),
         };
         assert!(shown.contains(expected), "{bytes:02x?}: {shown}");
+    }
+
+    #[test]
+    fn what_a_build_leaves_is_called_as_its_directory_is() {
+        let scratch = tempfile::tempdir().expect("there is room for temporary files");
+        for (path, expected) in [
+            ("prefer/policy.wasm", "prefer"),
+            ("prefer/other.wasm", "other"),
+            ("no name/policy.wasm", "policy"),
+            ("gone/policy.wasm", "policy"),
+        ] {
+            let file = scratch.path().join(path);
+            if !path.starts_with("gone") {
+                std::fs::create_dir_all(file.parent().expect("it has one")).expect("it is ours");
+            }
+            assert_eq!(name_of(&file), expected, "{path}");
+        }
     }
 
     #[test]

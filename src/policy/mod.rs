@@ -40,7 +40,7 @@ pub use faults::{LastFault, PROVEN, Standing};
 pub use handle::{Digest, Facts, Origin, Policy};
 pub use library::{BUILT_IN, DEFAULT, Library, LibraryConfig, OpenFault, Snapshot};
 pub use limits::Limits;
-pub use load::{LoadFault, is_name};
+pub use load::{LoadFault, is_name, name_of};
 pub use loading::read_whole;
 pub use panel::{Decided, Panel, last_resort};
 pub use program::{Interfaces, Measured};

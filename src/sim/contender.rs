@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::clock::VirtualClock;
 use crate::failover::Decider;
-use crate::policy::{Compiler, Library, LibraryConfig, Limits, OpenFault, Policy};
+use crate::policy::{self, Compiler, Library, LibraryConfig, Limits, OpenFault, Policy};
 
 /// Time on the processor says nothing in a simulation: only what never ends is
 /// cut off.
@@ -38,7 +38,7 @@ pub struct Bench {
 /// One policy that is tried.
 #[derive(Clone, Debug)]
 pub struct Contender {
-    /// The file's name, or `built-in`.
+    /// As the file is called, or `built-in`.
     pub name: String,
     /// The digest's first eight digits.
     pub digest: String,
@@ -102,8 +102,8 @@ impl Bench {
     #[must_use]
     pub fn contender(&self, number: usize) -> Contender {
         let own = self.library.current().policy(&name_of(number));
-        let stem = self.files.get(number).and_then(|file| file.file_stem());
-        let name = stem.map_or_else(|| name_of(number), |stem| stem.to_string_lossy().into_owned());
+        let file = self.files.get(number);
+        let name = file.map_or_else(|| name_of(number), |file| policy::name_of(file));
         let digest = own.as_ref().map_or_else(String::new, |own| own.short_digest().to_owned());
         Contender { name, digest, own, builtin: self.library.builtin() }
     }

@@ -10,11 +10,12 @@ use super::super::{MISUSED, USUAL_FILE, cache, complain, environment};
 use crate::clock::Clock;
 use crate::config::{self, Policies, PolicyLimits};
 use crate::policy::inspect::Inspector;
-use crate::policy::{Compiler, Digest, LibraryConfig, Limits, LoadFault, read_whole};
+use crate::policy::{Compiler, Digest, LibraryConfig, Limits, LoadFault, name_of, read_whole};
 
 #[derive(Debug, clap::Args)]
 pub struct PolicyFile {
-    /// The component: a .wasm file. Its name without the ending is the policy's.
+    /// The component: a .wasm file. Its name without the ending is the policy's;
+    /// of a policy.wasm, as builds leave it, its directory's is.
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// The configuration whose [policies] hold: limits, pins, cache. Without it
@@ -46,7 +47,7 @@ impl PolicyFile {
     pub fn open(&self) -> Result<Opened, Ended> {
         let policies = self.policies()?;
         let bytes = self.read()?;
-        let name = self.file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name = name_of(&self.file);
         let limits =
             limits(&policies.as_ref().map_or_else(PolicyLimits::default, |p| p.limits.clone()));
         let pins = policies.as_ref().map(|policies| &policies.pins);
