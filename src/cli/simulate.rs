@@ -32,7 +32,7 @@ pub struct Simulate {
     #[arg(long, value_name = "FILE.wasm")]
     against: Option<PathBuf>,
     /// All chance comes from it. Without it, the scenario's own.
-    #[arg(long)]
+    #[arg(long, value_parser = seed())]
     seed: Option<u64>,
     /// Print the results as JSON.
     #[arg(long)]
@@ -46,13 +46,23 @@ pub struct Simulate {
     example: bool,
 }
 
-const AFTER_HELP: &str = "\
+const AFTER_HELP: &str = concat!(
+    "\
 The same scenario, seed and policy give the same output on any machine. Only the first policy's \
 expectations decide the exit code: 0 all held, 1 one did not, 2 a file cannot be used.
 
   backstay simulate outage.toml
   backstay simulate outage.toml --policy mine.wasm --svg outage.svg
-  backstay simulate outage.toml --policy mine.wasm --against other.wasm --json";
+  backstay simulate outage.toml --policy mine.wasm --against other.wasm --json
+
+",
+    include_str!("../sim/json.md")
+);
+
+/// Seeds as scenario files may have them.
+pub(super) fn seed() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(0..=u64::from(u32::MAX))
+}
 
 pub fn run(simulate: &Simulate) -> ExitCode {
     if simulate.example {

@@ -70,6 +70,14 @@ pub struct CircuitChange {
     pub why: &'static str,
 }
 
+/// Until calls succeeded again after a window; the worse is the greater.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Recovery {
+    Within(Duration),
+    /// They did not before the end of the run.
+    Never,
+}
+
 #[derive(Clone, Copy, Default, Debug)]
 struct Slice {
     calls: u32,
@@ -128,6 +136,12 @@ impl Book {
     #[must_use]
     pub fn target_name(&self, target: usize) -> &str {
         self.targets.get(target).map_or("", |(name, _)| name)
+    }
+
+    /// Whether it is known what a target costs.
+    #[must_use]
+    pub fn is_priced(&self, target: usize) -> bool {
+        self.targets.get(target).is_some_and(|(_, prices)| prices.is_some())
     }
 
     /// The length of a column.
@@ -205,24 +219,25 @@ impl Book {
     }
 
     /// The longest time, over all ends of windows, from there until calls
-    /// succeed again; `None` without a window that ends within the run. What
-    /// never recovers counts to the end of the run.
+    /// succeed again; `None` without a window after whose end calls came.
     #[must_use]
-    pub fn recovery(&self) -> Option<Duration> {
-        self.window_ends.iter().map(|end| self.recovery_after(*end)).max()
+    pub fn recovery(&self) -> Option<Recovery> {
+        self.window_ends.iter().filter_map(|end| self.recovery_after(*end)).max()
     }
 
-    fn recovery_after(&self, end: Duration) -> Duration {
+    fn recovery_after(&self, end: Duration) -> Option<Recovery> {
         let first = usize::try_from(end.as_secs().div_ceil(SLICE.as_secs())).unwrap_or(usize::MAX);
+        let after = self.slices.iter().enumerate().skip(first);
+        let mut after = after.filter(|(_, slice)| slice.calls > 0).peekable();
+        after.peek()?;
         let good = |slice: &Slice| {
-            slice.calls > 0
-                && u64::from(slice.succeeded) * 100 >= u64::from(slice.calls) * GOOD_PERCENT
+            u64::from(slice.succeeded) * 100 >= u64::from(slice.calls) * GOOD_PERCENT
         };
-        let found = self.slices.iter().enumerate().skip(first).find(|(_, slice)| good(slice));
-        found.map_or(self.duration.saturating_sub(end), |(index, _)| {
+        let found = after.find(|(_, slice)| good(slice));
+        Some(found.map_or(Recovery::Never, |(index, _)| {
             let slices = u32::try_from(index).unwrap_or(u32::MAX);
-            SLICE.saturating_mul(slices).saturating_sub(end)
-        })
+            Recovery::Within(SLICE.saturating_mul(slices).saturating_sub(end))
+        }))
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use super::numbers::whole;
 use super::report::{Circuit, Report, ScenarioResult, TargetFigures, Traffic};
 
 const WIDTH: f64 = 1000.0;
@@ -46,7 +47,8 @@ pub fn draw(result: &ScenarioResult) -> String {
     let reports: Vec<(&Report, &Traffic)> =
         result.reports.iter().filter_map(|r| Some((r, r.traffic.as_ref()?))).collect();
     let mut sheet = Sheet { text: String::new(), duration: result.duration_s.max(1.0) };
-    sheet.label(24.0, 28.0, (18, "bold", INK, "start"), &result.scenario);
+    let across = WIDTH - 48.0;
+    sheet.label(24.0, 28.0, (18, "bold", INK, "start"), &fitted(&result.scenario, across, 18));
     sheet.label(24.0, 48.0, (12, "normal", FAINT, "start"), &shortened(&result.about));
     let mut y = TOP;
     for (report, traffic) in &reports {
@@ -75,7 +77,7 @@ fn block(
     let figures = &traffic.figures;
     let heading = format!(
         "{} ({})   {:.3} % of {} calls answered, {:.3} attempts a call",
-        report.policy.name,
+        fitted(&report.policy.name, WIDTH / 2.0, 13),
         report.policy.digest,
         figures.availability * 100.0,
         figures.calls,
@@ -130,7 +132,8 @@ impl Sheet {
     }
 
     fn beside(&mut self, y: f64, text: &str) {
-        self.label(LEFT - 10.0, y, (11, "normal", FAINT, "end"), text);
+        let text = fitted(text, LEFT - 18.0, 11);
+        self.label(LEFT - 10.0, y, (11, "normal", FAINT, "end"), &text);
     }
 }
 
@@ -167,8 +170,8 @@ fn times_of(duration: f64) -> Vec<f64> {
 
 /// Hours and minutes, or minutes and seconds where the run is short.
 fn clock(seconds: f64) -> String {
-    let whole = super::numbers::whole(seconds);
-    let (hours, minutes, seconds) = (whole / 3_600, whole / 60 % 60, whole % 60);
+    let all = whole(seconds);
+    let (hours, minutes, seconds) = (all / 3_600, all / 60 % 60, all % 60);
     if seconds == 0 {
         format!("{hours:02}:{minutes:02}")
     } else {
@@ -226,7 +229,8 @@ fn legend(sheet: &mut Sheet, y: f64, targets: &[TargetFigures]) {
     for (number, target) in targets.iter().enumerate().take(5) {
         let x = LEFT + width * number as f64;
         sheet.rect((x, y), (10.0, 10.0), colour(number));
-        let text = format!("{} {:.1} %", target.target, target.share * 100.0);
+        let share = format!(" {:.1} %", target.share * 100.0);
+        let text = fitted(&target.target, width - 64.0, 11) + &share;
         sheet.label(x + 16.0, y + 9.0, (11, "normal", INK, "start"), &text);
     }
 }
@@ -277,6 +281,21 @@ const fn colour(target: usize) -> &'static str {
     COLOURS[target % COLOURS.len()]
 }
 
+/// As much of a text as has room, from both its ends: models differ in their
+/// last characters.
+fn fitted(text: &str, width: f64, size: u32) -> String {
+    /// Of a character, for its size: on average, and of bold ones.
+    const WIDTH_OF_ONE: f64 = 0.58;
+    let room = usize::try_from(whole(width / (f64::from(size) * WIDTH_OF_ONE))).unwrap_or(0).max(3);
+    let letters: Vec<char> = text.chars().collect();
+    if letters.len() <= room {
+        return text.to_owned();
+    }
+    let (head, tail) = (room / 2, room - room / 2 - 1);
+    let ends = [&letters[..head], &['…'], &letters[letters.len() - tail..]];
+    ends.concat().into_iter().collect()
+}
+
 fn shortened(text: &str) -> String {
     const MOST: usize = 150;
     let cut: String = text.chars().take(MOST).collect();
@@ -287,4 +306,18 @@ fn shortened(text: &str) -> String {
 fn escaped(text: &str) -> String {
     let plain = text.chars().filter(|c| !c.is_control()).collect::<String>();
     plain.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_has_no_room_keeps_both_its_ends() {
+        for (width, expected) in
+            [(200.0, "provider/a-model-of-a-long-name"), (83.0, "provid…g-name"), (0.0, "p…e")]
+        {
+            assert_eq!(fitted("provider/a-model-of-a-long-name", width, 11), expected, "{width}");
+        }
+    }
 }

@@ -11,7 +11,9 @@ use crate::failover::Timestamp;
 #[must_use]
 pub fn judge(scenario: &Scenario, book: &Book, traffic: &Traffic) -> Vec<Judgement> {
     let whole = scenario.expect.iter().map(|expectation| {
-        judgement(expectation, figure(&expectation.metric, &traffic.figures, Some(traffic)))
+        let found = figure(&expectation.metric, &traffic.figures, Some(traffic));
+        let never = expectation.metric == Metric::RecoveredWithin && traffic.never_recovered;
+        if never { never_came(expectation) } else { judgement(expectation, found) }
     });
     let parts = scenario.during.iter().zip(&book.periods);
     let parts = parts.flat_map(|(period, (span, tally))| {
@@ -32,13 +34,20 @@ fn judgement(expectation: &Expectation, found: Option<f64>) -> Judgement {
         from_s: None,
         until_s: None,
         found,
+        never: false,
         held: found.is_some_and(|found| expectation.bound.holds(found)),
     }
 }
 
+/// Longer than any time: no limit holds, and whoever wants it to last is content.
+fn never_came(expectation: &Expectation) -> Judgement {
+    let held = expectation.bound.holds(f64::INFINITY);
+    Judgement { held, never: true, ..judgement(expectation, None) }
+}
+
 fn figure(metric: &Metric, figures: &Figures, whole: Option<&Traffic>) -> Option<f64> {
     let measured = |value: f64| (figures.calls > 0).then_some(value);
-    let timed = |value: f64| (figures.succeeded > 0).then_some(value);
+    let answered = |value: f64| (figures.succeeded > 0).then_some(value);
     let target = |name: &String| figures.targets.iter().find(|target| target.target == *name);
     match metric {
         Metric::Availability => measured(figures.availability),
@@ -46,12 +55,12 @@ fn figure(metric: &Metric, figures: &Figures, whole: Option<&Traffic>) -> Option
         Metric::AttemptsPerCall => measured(figures.attempts_per_call),
         Metric::Calls => Some(figures.calls as f64),
         Metric::CostUsd => Some(figures.cost_usd),
-        Metric::FirstToken(percentile) => timed(of(*percentile, &figures.first_token_ms)),
-        Metric::Total(percentile) => timed(of(*percentile, &figures.total_ms)),
+        Metric::FirstToken(percentile) => of(*percentile, &figures.first_token_ms),
+        Metric::Total(percentile) => of(*percentile, &figures.total_ms),
         Metric::PolicyFaults => whole.map(|traffic| traffic.policy_faults as f64),
         Metric::CircuitChanges => whole.map(|traffic| traffic.circuit_changes as f64),
         Metric::RecoveredWithin => whole?.recovered_within_ms,
-        Metric::Share(name) => timed(target(name)?.share),
+        Metric::Share(name) => answered(target(name)?.share),
         Metric::Openings(name) => Some(target(name)?.openings as f64),
         Metric::Refusals(cause) => {
             Some(figures.refusals.get(cause.as_str()).copied().unwrap_or_default() as f64)
@@ -59,7 +68,7 @@ fn figure(metric: &Metric, figures: &Figures, whole: Option<&Traffic>) -> Option
     }
 }
 
-const fn of(percentile: Percentile, percentiles: &super::report::Percentiles) -> f64 {
+const fn of(percentile: Percentile, percentiles: &super::report::Percentiles) -> Option<f64> {
     match percentile {
         Percentile::P50 => percentiles.p50,
         Percentile::P95 => percentiles.p95,

@@ -1,12 +1,12 @@
-//! What a run came to, as data: the shape of `--json`. Field names are stable;
-//! new ones may join them.
+//! What a run came to, as data: the shape of `--json`, which `json.md` explains
+//! to those who read it. Field names are stable; new ones may join them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::book::{Book, CircuitChange, Column, Tally};
+use super::book::{Book, CircuitChange, Column, Recovery, Tally};
 use super::histogram::Histogram;
 use super::numbers::{micros, share};
 
@@ -29,8 +29,11 @@ pub struct ScenarioResult {
     pub windows: Vec<Trouble>,
     pub reports: Vec<Report>,
     /// The second policy's figures less the first's.
-    pub difference: Option<BTreeMap<&'static str, f64>>,
+    pub difference: Option<Difference>,
 }
+
+/// By figure; `None` where one of the two has none.
+pub type Difference = BTreeMap<&'static str, Option<f64>>;
 
 /// A window of a provider.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -72,6 +75,8 @@ pub struct Traffic {
     pub figures: Figures,
     /// After the ends of windows, the longest time until calls succeeded again.
     pub recovered_within_ms: Option<f64>,
+    /// After one of them they did not: the time before says nothing and is `None`.
+    pub never_recovered: bool,
     pub policy_faults: u64,
     pub policy_fault_reasons: BTreeMap<String, u64>,
     pub circuit_changes: u64,
@@ -105,11 +110,12 @@ pub struct Figures {
     pub targets: Vec<TargetFigures>,
 }
 
+/// `None` where no call succeeded.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct Percentiles {
-    pub p50: f64,
-    pub p95: f64,
-    pub p99: f64,
+    pub p50: Option<f64>,
+    pub p95: Option<f64>,
+    pub p99: Option<f64>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -121,7 +127,8 @@ pub struct TargetFigures {
     pub share: f64,
     /// Attempts that failed, by class.
     pub failures: BTreeMap<&'static str, u64>,
-    pub cost_usd: f64,
+    /// `None` of a target without prices.
+    pub cost_usd: Option<f64>,
     /// How often its circuit opened; in a part of the run always 0.
     pub openings: u64,
 }
@@ -157,8 +164,10 @@ pub struct Judgement {
     /// The part of the run it is about; `None` for the whole.
     pub from_s: Option<f64>,
     pub until_s: Option<f64>,
-    /// What was found; `None` if there was nothing to measure.
+    /// What was found; `None` if there was nothing to measure, or it never came.
     pub found: Option<f64>,
+    /// What was waited for did not come before the end of the run.
+    pub never: bool,
     pub held: bool,
 }
 
@@ -188,7 +197,11 @@ impl Traffic {
     pub fn of(book: &Book) -> Self {
         Self {
             figures: Figures::of(&book.whole, book, &book.openings),
-            recovered_within_ms: book.recovery().map(ms),
+            recovered_within_ms: match book.recovery() {
+                Some(Recovery::Within(length)) => Some(ms(length)),
+                Some(Recovery::Never) | None => None,
+            },
+            never_recovered: book.recovery() == Some(Recovery::Never),
             policy_faults: book.faults.values().sum(),
             policy_fault_reasons: book.faults.clone(),
             circuit_changes: book.change_count,
@@ -211,7 +224,7 @@ impl Figures {
             answered: target.answered,
             share: rounded(share(target.answered, tally.succeeded)),
             failures: target.failures.clone(),
-            cost_usd: rounded(target.cost_usd),
+            cost_usd: book.is_priced(index).then(|| rounded(target.cost_usd)),
             openings: openings.get(index).copied().unwrap_or_default(),
         };
         Self {
@@ -235,7 +248,7 @@ impl Figures {
 
 impl Percentiles {
     fn of(histogram: &Histogram) -> Self {
-        let at = |percent| histogram.percentile(percent).map_or(0.0, ms);
+        let at = |percent| histogram.percentile(percent).map(ms);
         Self { p50: at(50), p95: at(95), p99: at(99) }
     }
 }
@@ -278,27 +291,28 @@ pub fn seconds(length: Duration) -> f64 {
 
 /// The figures that two policies are compared by.
 #[must_use]
-pub fn compared(traffic: &Traffic) -> [(&'static str, f64); 11] {
+pub fn compared(traffic: &Traffic) -> [(&'static str, Option<f64>); 11] {
     let figures = &traffic.figures;
     [
-        ("availability", figures.availability),
-        ("served", share(figures.served, figures.requests)),
-        ("attempts_per_call", figures.attempts_per_call),
+        ("availability", Some(figures.availability)),
+        ("served", Some(share(figures.served, figures.requests))),
+        ("attempts_per_call", Some(figures.attempts_per_call)),
         ("first_token_p50_ms", figures.first_token_ms.p50),
         ("first_token_p95_ms", figures.first_token_ms.p95),
         ("first_token_p99_ms", figures.first_token_ms.p99),
         ("total_p50_ms", figures.total_ms.p50),
         ("total_p95_ms", figures.total_ms.p95),
         ("total_p99_ms", figures.total_ms.p99),
-        ("cost_usd", figures.cost_usd),
-        ("policy_faults", traffic.policy_faults as f64),
+        ("cost_usd", Some(figures.cost_usd)),
+        ("policy_faults", Some(traffic.policy_faults as f64)),
     ]
 }
 
 /// The second policy's figures less the first's.
 #[must_use]
-pub fn difference(first: &Report, second: &Report) -> Option<BTreeMap<&'static str, f64>> {
+pub fn difference(first: &Report, second: &Report) -> Option<Difference> {
     let (first, second) = (first.traffic.as_ref()?, second.traffic.as_ref()?);
     let pairs = compared(first).into_iter().zip(compared(second));
-    Some(pairs.map(|((name, a), (_, b))| (name, rounded(b - a))).collect())
+    let less = |a: Option<f64>, b: Option<f64>| Some(rounded(b? - a?));
+    Some(pairs.map(|((name, a), (_, b))| (name, less(a, b))).collect())
 }

@@ -125,7 +125,7 @@ fn a_policy_against_itself_differs_in_nothing() {
     let result = &results.scenarios[0];
     assert_eq!(result.reports[0], result.reports[1]);
     let difference = result.difference.as_ref().unwrap();
-    assert!(difference.values().all(|value| *value == 0.0), "{difference:?}");
+    assert!(difference.values().all(|value| *value == Some(0.0)), "{difference:?}");
 }
 
 /// Who reads the JSON relies on these names.
@@ -149,7 +149,8 @@ fn the_names_in_the_json_are_stable() {
         (
             traffic,
             "attempts attempts_per_call availability calls circuit_changes circuits cost_usd \
-             first_token_ms policy_fault_reasons policy_faults recovered_within_ms refusals \
+             first_token_ms never_recovered policy_fault_reasons policy_faults \
+             recovered_within_ms refusals \
              requests rescued served succeeded targets timeline total_ms unpriced_attempts",
         ),
         (&traffic["first_token_ms"], "p50 p95 p99"),
@@ -157,12 +158,69 @@ fn the_names_in_the_json_are_stable() {
         (&traffic["circuits"][0], "at_s target to why"),
         (&traffic["timeline"], "step_s steps"),
         (&traffic["timeline"]["steps"][0], "answered attempts calls succeeded"),
-        (&report["expectations"][0], "expected found from_s held until_s"),
+        (&report["expectations"][0], "expected found from_s held never until_s"),
         (&report["cases"][0], "attempts elapsed_ms end held name problems status"),
         (&report["cases"][0]["attempts"][0], "class target why"),
     ] {
         let found: BTreeSet<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(found, names.split_whitespace().collect(), "{value}");
+        let explained = include_str!("../../src/sim/json.md");
+        let words: BTreeSet<&str> =
+            explained.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+        assert_eq!(found.difference(&words).collect::<Vec<_>>(), Vec::<&&str>::new());
+    }
+}
+
+/// Of a run in which nothing is answered, and which never recovers.
+#[test]
+fn what_was_not_measured_is_no_number() {
+    let text = r#"
+[providers.a]
+errors = { "503" = 1.0 }
+[[providers.a.windows]]
+from = "10s"
+for = "10s"
+errors = { "500" = 1.0 }
+[[providers.a.windows]]
+from = "2m"
+for = "10s"
+errors = { "500" = 1.0 }
+[routes.r]
+targets = [{ provider = "a", model = "m" }]
+[traffic]
+duration = "1m"
+rate = 2.0
+[expect]
+recovered_within = ["<= 10h", ">= 1m"]
+total_p95 = ">= 0s"
+"#;
+    let bench = Bench::open(&[], Compiler::InProcess, None).unwrap();
+    let scenario = scenario::parse(text, Path::new("s.toml")).unwrap_or_else(|e| panic!("{e}"));
+    let warnings: Vec<_> = scenario.warnings.iter().map(|it| it.message.as_str()).collect();
+    assert_eq!(warnings, ["[providers.a.windows] begins after the end of the run"]);
+    let contenders = [bench.builtin(), bench.builtin()];
+    let result = sim::simulate(&scenario, &contenders, 1, &|_, _| {});
+    let shown = table::show(&result);
+    for (label, expected) in [("total p50", "- - -"), ("recovered within", "never never -")] {
+        let line = shown.lines().find_map(|line| line.trim_start().strip_prefix(label)).unwrap();
+        assert_eq!(line.split_whitespace().collect::<Vec<_>>().join(" "), expected, "{shown}");
+    }
+    let target = shown.lines().find(|line| line.trim_start().starts_with("a/m ")).unwrap();
+    assert!(target.ends_with(" -"), "no price is no cost: {shown}");
+    assert!(shown.contains("FAILED recovered_within <= 10h: it never came"), "{shown}");
+    assert!(shown.contains("ok     recovered_within >= 1m: it never came"), "{shown}");
+    assert!(shown.contains("FAILED total_p95 >= 0s: there was nothing to measure"), "{shown}");
+    assert!(shown.contains("over time") && shown.contains(": a/m open: "), "{shown}");
+    let document: Value = serde_json::to_value(&result).unwrap();
+    let traffic = &document["reports"][0]["traffic"];
+    assert_eq!(traffic["never_recovered"], true);
+    for absent in [
+        &traffic["total_ms"]["p50"],
+        &traffic["recovered_within_ms"],
+        &traffic["targets"][0]["cost_usd"],
+        &document["difference"]["total_p50_ms"],
+    ] {
+        assert!(absent.is_null(), "{document}");
     }
 }
 

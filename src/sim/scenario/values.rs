@@ -179,6 +179,11 @@ pub fn span(table: &Table<'_>, end: Duration) -> Span {
         let remedy = format!("it begins at \"{}\"", show_time(from));
         table.reader.error(place.unwrap_or_else(|| table.span.clone()), message, remedy);
     }
+    if from >= end && until > from {
+        let message = format!("{} begins after the end of the run", table.label());
+        let remedy = format!("the run ends at \"{}\"", show_time(end));
+        table.reader.warning(table.span.clone(), message, remedy);
+    }
     Span { from, until }
 }
 
