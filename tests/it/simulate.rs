@@ -295,13 +295,22 @@ fn a_policy_is_tested_with_the_scenarios_of_its_directory() {
     std::fs::write(home.join("scenarios/decisions.toml"), &text).unwrap();
     let (code, said) = run_without_file(&["policy", "test", &path]);
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.starts_with("TAP version 14\n1..9\nok 1 - single decisions: "), "{said}");
+    assert!(said.starts_with("TAP version 13\n1..9\nok 1 - single decisions: "), "{said}");
     let other = text.replace("expect.target = \"a/one\"", "expect.target = \"b/two\"");
     std::fs::write(home.join("scenarios/decisions.toml"), other).unwrap();
     let (code, said) = run_without_file(&["policy", "test", &path]);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("not ok 1 - "), "{said}");
-    assert!(said.contains("  # target: expected b/two, found a/one"), "{said}");
+    assert!(said.contains("\n# target: expected b/two, found a/one"), "{said}");
+    let idle = SMALL.split("[expect]").next().unwrap();
+    std::fs::write(home.join("scenarios/decisions.toml"), idle).unwrap();
+    let (code, said) = run_without_file(&["policy", "test", &path]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("decisions.toml: nothing is expected"), "{said}");
+    let (code, said) = run_without_file(&["policy", "test", "/nope"]);
+    assert_eq!((code, said.trim_end()), (Some(2), "there is no /nope"));
+    let (code, said) = run_without_file(&["policy", "test", &path, "--seed", "4294967296"]);
+    assert_eq!(code, Some(2), "{said}");
 }
 
 fn home_of(name: &str) -> PathBuf {

@@ -8,6 +8,7 @@
 //! which and where to get it.
 
 mod contract;
+mod scenarios;
 #[path = "../it/support/policies.rs"]
 #[expect(dead_code, reason = "it serves the other tests too")]
 mod support;

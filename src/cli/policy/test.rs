@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::cli::simulate::{compiler, load_all};
+use crate::cli::simulate::{compiler, load_all, seed};
 use crate::cli::{MISUSED, cache, complain, say};
 use crate::kit;
 use crate::sim::report::Report;
@@ -30,7 +30,7 @@ pub struct Test {
     #[arg(long, value_name = "PATH")]
     scenarios: Vec<PathBuf>,
     /// All chance comes from it. Without it, the scenario's own.
-    #[arg(long)]
+    #[arg(long, value_parser = seed())]
     seed: Option<u64>,
 }
 
@@ -47,6 +47,12 @@ pub fn run(test: &Test) -> ExitCode {
         }
     };
     let Some(scenarios) = load_all(&files) else { return ExitCode::from(MISUSED) };
+    if scenarios.iter().all(expects_nothing) {
+        let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+        let files = files.join(", ");
+        complain(&format!("{files}: nothing is expected: add `[[case]]` or `[expect]`"));
+        return ExitCode::from(MISUSED);
+    }
     let bench = match Bench::open(&[&component], compiler(), cache::usual()) {
         Ok(bench) => bench,
         Err(fault) => {
@@ -67,8 +73,15 @@ pub fn run(test: &Test) -> ExitCode {
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+fn expects_nothing(scenario: &Scenario) -> bool {
+    scenario.cases.is_empty() && scenario.expect.is_empty() && scenario.during.is_empty()
+}
+
 /// The component and the scenario files.
 fn find(test: &Test) -> Result<(PathBuf, Vec<PathBuf>), String> {
+    if !test.policy.exists() {
+        return Err(format!("there is no {}", test.policy.display()));
+    }
     let (component, home) = if test.policy.is_dir() {
         let built = test.policy.join(kit::COMPONENT);
         let component = if built.is_file() { built } else { newest_component(&test.policy)? };
@@ -154,20 +167,27 @@ fn is_component(file: &Path) -> bool {
     read.is_ok() && head == *b"\0asm\x0d\0\x01\0"
 }
 
+/// A description, in which `#` would begin a directive.
+fn escaped(description: &str) -> String {
+    description.replace('\\', "\\\\").replace('#', "\\#")
+}
+
 /// One line for each case and expectation, with what went wrong below it.
 fn tap(reports: &[(&Scenario, Report)]) -> String {
     let count: usize =
         reports.iter().map(|(_, report)| report.cases.len() + report.expectations.len()).sum();
-    let mut text = format!("TAP version 14\n1..{count}\n");
+    let mut text = format!("TAP version 13\n1..{count}\n");
     let mut number = 0;
     for (scenario, report) in reports {
         let name = &scenario.name;
         let mut line = |held: bool, what: &str, details: &[String]| {
             number += 1;
             let verdict = if held { "ok" } else { "not ok" };
-            let _ = writeln!(text, "{verdict} {number} - {name}: {what}");
-            for detail in details {
-                let _ = writeln!(text, "  # {detail}");
+            let what = escaped(&format!("{name}: {what}"));
+            let _ = writeln!(text, "{verdict} {number} - {what}");
+            // Texts of policies may have any characters in them.
+            for line in details.iter().flat_map(|detail| detail.split(char::is_control)) {
+                let _ = writeln!(text, "# {line}");
             }
         };
         for case in &report.cases {
@@ -185,4 +205,20 @@ fn tap(reports: &[(&Scenario, Report)]) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_holds_no_directive() {
+        for (written, expected) in [
+            ("asked first", "asked first"),
+            ("retried # SKIP it", "retried \\# SKIP it"),
+            (r"a \ b", r"a \\ b"),
+        ] {
+            assert_eq!(escaped(written), expected);
+        }
+    }
 }

@@ -11,7 +11,7 @@ use super::{Case, CaseExpect, Scripted};
 use crate::config::Route;
 use crate::config::json::json_table;
 use crate::config::reader::{Found, Table, suggestion};
-use crate::config::values::{Fault, count, features, flag, quoted, text, wrong_type};
+use crate::config::values::{Fault, count, features, flag, name, quoted, text, wrong_type};
 use crate::failover::{FailureClass, Features};
 
 /// How a call can end.
@@ -37,7 +37,7 @@ fn case(number: usize, table: &Table<'_>, routes: &[Arc<Route>]) -> Case {
     let stream = table.or("stream", false, flag);
     let request = table.get("request", json_table).map(|found| found.value);
     let case = Case {
-        name: table.or("name", format!("case {number}"), owned),
+        name: table.or("name", format!("case {number}"), name),
         after_previous: table.or("after_previous", false, flag),
         at: table.or("at", Duration::ZERO, point),
         route,
