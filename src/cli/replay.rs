@@ -1,6 +1,7 @@
 //! `backstay replay`: what another policy would have decided, by the journal of
 //! a running gateway.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{MISUSED, cache, complain, say};
 use crate::journal::{self, Count, Item, Reader, RecordedClock, Report, Skipped};
-use crate::policy::{Compiler, Library, LibraryConfig, Limits, Policy};
+use crate::policy::{Compiler, Library, LibraryConfig, Limits, Policy, name_of};
+
+/// Routes that are named to whoever asks for another.
+const MOST_ROUTES: usize = 100;
 
 /// Lines that were passed over and are told one by one.
 const MOST_SKIPPED: usize = 5;
@@ -20,7 +24,8 @@ const MOST_SKIPPED: usize = 5;
 /// Ask recorded questions again: what another policy would have decided.
 ///
 /// A gateway records its decisions when its configuration has a [journal]. Exit
-/// code 0: every decision would have been the same; 1: some would not; 2: misuse.
+/// code 0: every decision would have been the same; 1: some would not; 2: misuse,
+/// or there was nothing to compare.
 #[derive(Debug, clap::Args)]
 pub struct Replay {
     /// Files of a journal, or directories with such files.
@@ -48,6 +53,8 @@ struct Outcome {
     /// Passed over beyond those.
     skipped_more: u64,
     report: Report,
+    /// The routes of all calls that were read.
+    routes: BTreeSet<String>,
 }
 
 pub fn run(arguments: &Replay) -> ExitCode {
@@ -57,6 +64,10 @@ pub fn run(arguments: &Replay) -> ExitCode {
                 say(&outcome.json());
             } else {
                 say(&outcome.text().trim_end());
+            }
+            if let Some(problem) = outcome.nothing(arguments.route.as_deref()) {
+                complain(&problem);
+                return ExitCode::from(MISUSED);
             }
             ExitCode::from(u8::from(outcome.report.total.differ > 0))
         }
@@ -76,11 +87,14 @@ fn replay(arguments: &Replay) -> Result<Outcome, String> {
     let policy = format!("{}@{}", first.name(), first.short_digest());
     let mut replay = journal::Replay::new(own, library.builtin(), clock, arguments.limit);
     let progress = progress(reader.bytes);
-    let (mut skipped, mut skipped_more) = (Vec::new(), 0);
+    let (mut skipped, mut skipped_more, mut routes) = (Vec::new(), 0, BTreeSet::new());
     while let Some(item) = reader.next() {
         progress.set_position(reader.read);
         match item {
             Item::Call(call) => {
+                if routes.len() < MOST_ROUTES && !routes.contains(&call.route.name) {
+                    routes.insert(call.route.name.clone());
+                }
                 if arguments.route.as_ref().is_none_or(|route| *route == call.route.name) {
                     replay.call(&call);
                 }
@@ -90,7 +104,8 @@ fn replay(arguments: &Replay) -> Result<Outcome, String> {
         }
     }
     progress.finish_and_clear();
-    Ok(Outcome { policy, files: reader.files, skipped, skipped_more, report: replay.report() })
+    let (files, report) = (reader.files, replay.report());
+    Ok(Outcome { policy, files, skipped, skipped_more, report, routes })
 }
 
 fn library_config(clock: &RecordedClock) -> LibraryConfig {
@@ -104,8 +119,7 @@ fn library_config(clock: &RecordedClock) -> LibraryConfig {
 }
 
 fn load(library: &Library, path: &Path) -> Result<Arc<Policy>, String> {
-    let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let policy = library.load_file(&name.unwrap_or_default(), path);
+    let policy = library.load_file(&name_of(path), path);
     policy.map(Arc::new).map_err(|fault| format!("{}: {fault}", path.display()))
 }
 
@@ -120,6 +134,22 @@ fn progress(bytes: u64) -> ProgressBar {
 }
 
 impl Outcome {
+    /// Why there was nothing to compare, and so nothing is known.
+    fn nothing(&self, asked_for: Option<&str>) -> Option<String> {
+        if self.report.total.asked > 0 {
+            return None;
+        }
+        let routes: Vec<_> = self.routes.iter().map(String::as_str).collect();
+        let routes = routes.join(", ");
+        Some(match asked_for {
+            _ if self.routes.is_empty() => "nothing to compare: no call could be read".to_owned(),
+            Some(route) if !self.routes.contains(route) => {
+                format!("nothing to compare: no call of route {route:?}; there are: {routes}")
+            }
+            Some(_) | None => "nothing to compare: the calls hold no decision".to_owned(),
+        })
+    }
+
     fn json(&self) -> serde_json::Value {
         let skipped: Vec<_> = self.skipped.iter().map(ToString::to_string).collect();
         serde_json::json!({
@@ -134,17 +164,14 @@ impl Outcome {
     fn text(&self) -> String {
         let Report { calls, total, .. } = &self.report;
         let mut text = format!(
-            "{} decisions of {calls} calls in {} files, put to {}{}\n\n",
-            total.asked,
-            self.files,
-            self.policy,
-            if self.report.total.asked == 0 { ": nothing to compare" } else { "" },
+            "{} decisions of {calls} calls in {} files, put to {}\n\n",
+            total.asked, self.files, self.policy,
         );
         if total.asked > 0 {
             text.push_str(&self.table());
             text.push_str("\n\n");
+            self.add_differences(&mut text);
         }
-        self.add_differences(&mut text);
         self.add_remarks(&mut text);
         text
     }

@@ -2,7 +2,7 @@
 //! cannot be read is named and passed over: the end of a file may be torn, and a
 //! later gateway may have written another version.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
@@ -58,9 +58,10 @@ struct Open {
 
 impl Reader {
     /// Files as they are given, and of directories the journals in them, the
-    /// oldest first.
+    /// oldest first; each once, however often it is named.
     pub fn open(paths: &[PathBuf]) -> Result<Self, OpenError> {
         let mut waiting = VecDeque::new();
+        let mut known = BTreeSet::new();
         let mut bytes = 0;
         for path in paths {
             let unreadable = |source| OpenError::Unreadable { path: path.clone(), source };
@@ -73,6 +74,9 @@ impl Reader {
                 return Err(OpenError::Empty(path.clone()));
             }
             for file in found {
+                if !known.insert(file.canonicalize().map_err(unreadable)?) {
+                    continue;
+                }
                 bytes += File::open(&file).and_then(|f| f.metadata()).map_err(unreadable)?.len();
                 waiting.push_back(file);
             }

@@ -244,8 +244,19 @@ async fn the_binary_records_watches_and_replays() {
     let select = &report["replay"]["by_verb"]["select-provider"];
     assert_eq!((code, &select["differ"]), (Some(1), &select["asked"]), "{report}");
     let (code, said) = replay(&[&journal, "--route", "none"]);
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("nothing to compare"), "{said}");
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("no call of route \"none\"; there are: r"), "{said}");
+    assert!(!said.contains("no decision would have been another"), "{said}");
+    let twice = home.path().join("journal/.").display().to_string();
+    let (_, said) = replay(&[&journal, &twice, "--policy", &first]);
+    assert!(said.contains("of 20 calls in 1 files"), "{said}");
+    for garbage in ["", "no journal\n"] {
+        let file = home.path().join("garbage");
+        std::fs::write(&file, garbage).unwrap();
+        let (code, said) = replay(&[&file.display().to_string()]);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("no call could be read"), "{said}");
+    }
 
     let (code, said) = replay(&["/nowhere"]);
     assert_eq!(code, Some(2), "{said}");
