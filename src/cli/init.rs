@@ -5,7 +5,7 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use super::{ConfigFile, MISUSED, complain, environment, ollama, say};
+use super::{ConfigFile, MISUSED, complain, environment, ollama, quoted, say};
 use crate::config::{self, NoSetUp};
 
 #[derive(Debug, clap::Args)]
@@ -40,9 +40,9 @@ pub fn run(init: &Init) -> ExitCode {
     let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
     match written {
         Ok(()) => {
-            let path = path.display();
+            let (path, quoted) = (path.display(), quoted(path));
             let keys = if init.from_environment { "" } else { "set the keys it names, then " };
-            say(&format!("wrote {path}: {keys}run: backstay check --config {path}"));
+            say(&format!("wrote {path}: {keys}run: backstay check --config {quoted}"));
             ExitCode::SUCCESS
         }
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {

@@ -12,8 +12,9 @@ mod serve;
 mod simulate;
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand};
 
@@ -91,25 +92,27 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { MISUSED } else { 0 });
         }
     };
-    match telemetry::start(arguments.log_format, arguments.log()) {
-        Ok(_log) => run(arguments.verb),
+    let _log = match telemetry::start(arguments.log_format, arguments.log()) {
+        Ok(log) => log,
         Err(problem) => {
             complain(&problem);
-            ExitCode::from(MISUSED)
+            return ExitCode::from(MISUSED);
         }
-    }
+    };
+    let code = perform(&arguments.verb);
+    if UNSAID.load(Ordering::Relaxed) { ExitCode::FAILURE } else { code }
 }
 
-fn run(verb: Verb) -> ExitCode {
+fn perform(verb: &Verb) -> ExitCode {
     match verb {
-        Verb::Serve(verb) => serve::run(&verb),
-        Verb::Check(verb) => check::run(&verb),
-        Verb::Init(verb) => init::run(&verb),
-        Verb::Demo(verb) => demo::run(&verb),
-        Verb::Fake(verb) => fake::run(&verb),
-        Verb::Replay(verb) => replay::run(&verb),
-        Verb::Simulate(verb) => simulate::run(&verb),
-        Verb::Policy(verb) => policy::run(&verb),
+        Verb::Serve(verb) => serve::run(verb),
+        Verb::Check(verb) => check::run(verb),
+        Verb::Init(verb) => init::run(verb),
+        Verb::Demo(verb) => demo::run(verb),
+        Verb::Fake(verb) => fake::run(verb),
+        Verb::Replay(verb) => replay::run(verb),
+        Verb::Simulate(verb) => simulate::run(verb),
+        Verb::Policy(verb) => policy::run(verb),
         Verb::CompilePolicy => match u8::try_from(crate::policy::compile::run_child()) {
             Ok(code) => ExitCode::from(code),
             Err(_) => ExitCode::FAILURE,
@@ -123,12 +126,11 @@ impl Arguments {
             // It shows what happens itself.
             Verb::Demo(_) => "off",
             // What policies log would drown what is asked for.
-            Verb::Simulate(_) | Verb::Policy(_) => "error",
+            Verb::Simulate(_) | Verb::Policy(_) | Verb::Replay(_) => "error",
             Verb::Serve(_)
             | Verb::Check(_)
             | Verb::Init(_)
             | Verb::Fake(_)
-            | Verb::Replay(_)
             | Verb::CompilePolicy => "info",
         };
         self.log.as_deref().unwrap_or(usual)
@@ -140,12 +142,52 @@ fn complain(text: &dyn std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
+/// What was asked for could not be said: whatever else came of the verb, that is
+/// a failure.
+static UNSAID: AtomicBool = AtomicBool::new(false);
+
 /// To standard output: what was asked for. A reader that has left, as `head`
 /// does, is no fault.
 fn say(text: &dyn std::fmt::Display) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+        Err(error) => {
+            UNSAID.store(true, Ordering::Relaxed);
+            complain(&format!("cannot write to standard output: {error}"));
+        }
+    }
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%,".contains(c);
+    if path.chars().all(is_plain) {
+        return path;
+    }
+    format!("'{}'", path.replace('\'', r"'\''"))
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_to_a_shell() {
+        for (path, expected) in [
+            ("mine", "mine"),
+            ("/srv/policies/mine-2", "/srv/policies/mine-2"),
+            ("my policies/mine", "'my policies/mine'"),
+            ("it's", r"'it'\''s'"),
+            ("$HOME", "'$HOME'"),
+        ] {
+            assert_eq!(quoted(Path::new(path)), expected);
+        }
+    }
 }

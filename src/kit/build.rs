@@ -18,7 +18,8 @@ pub const COMPONENT: &str = "policy.wasm";
 /// What a C compiler leaves there first.
 const MODULE: &str = "policy.core.wasm";
 const TARGET: &str = "wasm32-wasip2";
-/// Says which packages an environment of Python was made for.
+/// Says which packages an environment of Python was made for, and where: its
+/// programs work nowhere else.
 const MADE_FOR: &str = ".venv/backstay-build.txt";
 
 /// Why nothing was built, or not put in place.
@@ -149,6 +150,12 @@ fn last_component(messages: impl io::BufRead) -> io::Result<Option<PathBuf>> {
 
 fn javascript(directory: &Path, on_step: &mut dyn FnMut(&str)) -> Result<(), BuildFault> {
     succeed(command(tools::NODE.program, directory).arg("--version"), tools::NODE, "node")?;
+    let source = Language::JavaScript.source();
+    if directory.join(source).exists() {
+        // componentize-js says of a mistake neither what it is nor where.
+        let mut node = command(tools::NODE.program, directory);
+        succeed(node.args(["--check", source]), tools::NODE, &format!("node --check {source}"))?;
+    }
     if !directory.join("node_modules/.bin/componentize-js").exists() {
         on_step("installing componentize-js (once: some 400 MB in node_modules)");
         let locked = directory.join("package-lock.json").exists();
@@ -164,17 +171,17 @@ fn javascript(directory: &Path, on_step: &mut dyn FnMut(&str)) -> Result<(), Bui
 
 fn python(directory: &Path, on_step: &mut dyn FnMut(&str)) -> Result<(), BuildFault> {
     let packages = build_packages(directory)?;
-    if fs::read_to_string(directory.join(MADE_FOR)).ok().as_ref() != Some(&packages.join("\n")) {
+    if !is_made(directory, &packages) {
         on_step(&format!("installing {} (once: 70 MB in .venv)", packages.join(", ")));
         let mut venv = command(tools::PYTHON.program, directory);
-        let made = run(venv.args(["-m", "venv", ".venv"]), tools::PYTHON)?;
+        let made = run(venv.args(["-m", "venv", "--clear", ".venv"]), tools::PYTHON)?;
         if !made.success {
             return Err(BuildFault::Missing(tools::PYTHON));
         }
         let mut pip = command(directory.join(".venv/bin/python").canonical(), directory);
         pip.args(["-m", "pip", "install", "--no-input", "--disable-pip-version-check"]);
         succeed(pip.args(&packages), tools::PYTHON, "installing packages with pip")?;
-        fs::write(directory.join(MADE_FOR), packages.join("\n"))?;
+        fs::write(directory.join(MADE_FOR), made_for(directory, &packages)?)?;
     }
     on_step("componentizing policy.py (half a minute: it brings Python)");
     let mut componentize =
@@ -183,6 +190,23 @@ fn python(directory: &Path, on_step: &mut dyn FnMut(&str)) -> Result<(), BuildFa
         .args(["--quiet", "--wit-path", "wit", "--world", "policy", "componentize"])
         .args(["--stub-wasi", "policy", "--output", COMPONENT]);
     succeed(&mut componentize, tools::PYTHON, "componentize-py")
+}
+
+/// What the marker of an environment says.
+fn made_for(directory: &Path, packages: &[String]) -> io::Result<String> {
+    // It may be a link to one that others use too.
+    let home = directory.join(".venv").canonicalize()?;
+    Ok(format!("{}\n{}\n", packages.join("\n"), home.display()))
+}
+
+/// Whether the environment is there, of these packages, and lies where it was
+/// made, with the Python it was made of.
+fn is_made(directory: &Path, packages: &[String]) -> bool {
+    let says = fs::read_to_string(directory.join(MADE_FOR)).ok();
+    let programs = [".venv/bin/python", ".venv/bin/componentize-py"];
+    says.is_some()
+        && says == made_for(directory, packages).ok()
+        && programs.iter().all(|program| directory.join(program).exists())
 }
 
 /// A program is looked for from where this process is, not from the directory
@@ -241,4 +265,34 @@ fn check_c_compiler(directory: &Path) -> Result<(), BuildFault> {
     }
     let linker = tools::WASM_LD;
     succeed(command(linker.program, directory).arg("--version"), linker, "wasm-ld")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_environment_that_was_moved_is_made_again() {
+        let scratch = tempfile::tempdir().expect("there is room for temporary files");
+        let packages = ["componentize-py==1".to_owned()];
+        let (here, there) = (scratch.path().join("here"), scratch.path().join("there"));
+        fs::create_dir_all(here.join(".venv/bin")).expect("it is ours");
+        for program in ["python", "componentize-py"] {
+            fs::write(here.join(".venv/bin").join(program), "").expect("it is ours");
+        }
+        assert!(!is_made(&here, &packages), "nothing says what it was made for");
+        let says = made_for(&here, &packages).expect("it is there");
+        fs::write(here.join(MADE_FOR), says).expect("it is ours");
+        assert!(is_made(&here, &packages));
+        assert!(!is_made(&here, &["componentize-py==2".to_owned()]));
+        fs::rename(&here, &there).expect("it is ours");
+        assert!(!is_made(&there, &packages));
+        // Another directory may share it by a link.
+        fs::rename(&there, &here).expect("it is ours");
+        fs::create_dir(&there).expect("it is ours");
+        std::os::unix::fs::symlink(here.join(".venv"), there.join(".venv")).expect("it is ours");
+        assert!(is_made(&there, &packages));
+        fs::remove_file(here.join(".venv/bin/python")).expect("it is ours");
+        assert!(!is_made(&here, &packages), "the Python it was made of is gone");
+    }
 }

@@ -42,6 +42,11 @@ pub enum NewFault {
          underscores, and does not begin with a dot or a dash"
     )]
     Name(String),
+    #[error(
+        "a policy called `default` would replace the built-in for every route: take another name; \
+         if that is what you want, `backstay policy build DIR --install --name default` does it"
+    )]
+    BuiltIn,
     #[error("{} is there already: take another name, or another --directory", .0.display())]
     Exists(PathBuf),
     #[error("{} cannot be written: {}", .0.display(), .1)]
@@ -63,6 +68,9 @@ const fn files(language: Language) -> &'static [File] {
 pub fn create(name: &str, language: Language, parent: &Path) -> Result<PathBuf, NewFault> {
     if !policy::is_name(name) || name.starts_with(['.', '-']) {
         return Err(NewFault::Name(name.to_owned()));
+    }
+    if name == policy::DEFAULT {
+        return Err(NewFault::BuiltIn);
     }
     let directory = parent.join(name);
     let cannot = |path: &Path| {

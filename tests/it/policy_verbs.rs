@@ -94,6 +94,24 @@ fn what_one_verb_compiled_is_kept_for_all() {
     assert_eq!(std::fs::read_dir(caches.path().join("backstay")).unwrap().count(), 1);
 }
 
+#[test]
+fn what_cannot_be_said_is_a_failure() {
+    let place = directory(&[]);
+    let example = |out: std::fs::File| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_backstay"));
+        command.env_clear().current_dir(place.path()).args(["simulate", "--example"]);
+        command.stdout(out).output().unwrap()
+    };
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = example(full);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot write"), "{output:?}");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = example(std::os::fd::OwnedFd::from(writer).into());
+    assert_eq!(output.status.code(), Some(0), "a reader may leave: {output:?}");
+}
+
 /// No cache, and no hurry.
 const OFF: &str = "[policies]\ntime_limit = \"2s\"\ncache = \"off\"\n";
 
@@ -192,7 +210,9 @@ async fn serving(token: bool) -> (Process, TempDir) {
     let text = if token { text.replace("[admin]\n", TOKEN) } else { text };
     let process = Process::start(&text).await;
     std::fs::write(policies.path().join("guest.wasm"), variant("two")).unwrap();
-    process.line(&Digest::of(&variant("two")).short()).await;
+    // Of the line that says it is active; an earlier one says it is being compiled.
+    let active = format!("\"digest\":\"{}\",\"quick\"", short("two"));
+    process.line(&active).await;
     (process, policies)
 }
 

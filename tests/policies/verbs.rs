@@ -43,6 +43,13 @@ fn a_policy_is_started_built_and_installed() {
     // The directory that a gateway here would watch is made; one that is typed is not.
     let said = expect(2, backstay(here).args(["build", "in-c", "--install", "polices"]));
     assert!(said.contains("no directory polices"), "{said}");
+    let said = expect(2, backstay(here).args(["build", "in-c", "--install"]));
+    assert!(said.contains("run it where the gateway's configuration is"), "{said}");
+    let said = expect(2, backstay(here).args(["build", "in-c", "--install", "-c", "gone.toml"]));
+    assert!(said.contains("gone.toml: cannot be read"), "{said}");
+    // No more is read of the configuration than where the policies are.
+    let config = "[providers.p]\napi_key = { env = \"NOT_SET_HERE\" }\n";
+    fs::write(here.join("backstay.toml"), config).expect("the directory is writable");
     let said = expect(0, backstay(here).args(["build", "in-c", "--install"]));
     let built = fs::read(here.join("in-c/policy.wasm")).expect("it was built");
     assert!(said.contains(&format!("sha256:{}", Digest::of(&built))), "{said}");
@@ -65,6 +72,8 @@ fn what_cannot_be_started_is_told() {
         let said = expect(2, backstay(here).args(["new", name, "--lang", "c"]));
         assert!(said.contains("1 to 64 letters"), "{name}: {said}");
     }
+    let said = expect(2, backstay(here).args(["new", "default", "--lang", "c"]));
+    assert!(said.contains("would replace the built-in"), "{said}");
     expect(2, backstay(here).args(["new", "mine", "--lang", "cobol"]));
     assert_eq!(fs::read_dir(here).expect("it is there").count(), 1);
 }
@@ -91,6 +100,10 @@ fn what_cannot_be_built_is_told() {
     fs::write(here.join("c/policy.c"), "no C at all").expect("the directory is writable");
     let said = expect(1, backstay(here).args(["build", "c"]));
     assert!(said.contains("policy.c:1:1"), "{said}");
+
+    fs::write(here.join("javascript/policy.js"), "export const a = ;").expect("it is writable");
+    let said = expect(1, backstay(here).args(["build", "javascript"]));
+    assert!(said.contains("policy.js:1") && said.contains("SyntaxError"), "{said}");
 
     fs::write(here.join("python/pyproject.toml"), "[project]").expect("it is writable");
     let said = expect(1, backstay(here).args(["build", "python"]));

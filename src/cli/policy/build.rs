@@ -8,9 +8,12 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::cli::{ConfigFile, MISUSED, complain, environment, say};
+use crate::cli::{MISUSED, USUAL_FILE, complain, environment, say};
 use crate::config;
 use crate::kit::{self, BuildFault, Built};
+
+/// Where a gateway without a configuration has its policies.
+const USUAL_DIRECTORY: &str = "policies";
 
 #[derive(Debug, clap::Args)]
 pub struct Build {
@@ -26,19 +29,29 @@ pub struct Build {
     /// What it is called there; without it, as its directory is.
     #[arg(long, requires = "install")]
     name: Option<String>,
-    #[command(flatten)]
-    file: ConfigFile,
+    /// The configuration that names the policies' directory. Without it
+    /// backstay.toml.
+    #[arg(long, short, value_name = "FILE", env = "BACKSTAY_CONFIG")]
+    config: Option<PathBuf>,
 }
 
 pub fn run(asked: &Build) -> ExitCode {
+    // Before anything is built: that may take minutes.
+    let destination = match destination(asked) {
+        Ok(destination) => destination,
+        Err(problem) => {
+            complain(&problem);
+            return ExitCode::from(MISUSED);
+        }
+    };
     let spinner = spinner();
     let built = kit::build(&asked.directory, &mut |step| spinner.set_message(step.to_owned()));
     spinner.finish_and_clear();
     let done = built.and_then(|built| {
         say(&summary(&built));
-        match &asked.install {
+        match &destination {
             None => Ok(()),
-            Some(policies) => install(asked, &built, policies.as_deref()),
+            Some(policies) => install(asked, &built, policies),
         }
     });
     match done {
@@ -63,33 +76,46 @@ pub fn run(asked: &Build) -> ExitCode {
     }
 }
 
-fn install(asked: &Build, built: &Built, policies: Option<&Path>) -> Result<(), BuildFault> {
-    // One that was typed may be a mistake: only the one that a gateway watches
-    // is created.
-    let policies = match policies {
-        Some(typed) => typed.to_owned(),
-        None => made(configured(&asked.file.config))?,
+/// Where the component is to go, if it is to go anywhere.
+fn destination(asked: &Build) -> Result<Option<PathBuf>, String> {
+    match &asked.install {
+        None => Ok(None),
+        Some(Some(typed)) if !typed.is_dir() => {
+            Err(BuildFault::NoPolicies(typed.clone()).to_string())
+        }
+        Some(Some(typed)) => Ok(Some(typed.clone())),
+        Some(None) => configured(asked.config.as_deref()).map(Some),
+    }
+}
+
+/// Where the policies of the gateway here are. Of its configuration nothing but
+/// that is read: the keys it names need not be set here.
+fn configured(named: Option<&Path>) -> Result<PathBuf, String> {
+    let file = match named {
+        Some(file) => file,
+        None if Path::new(USUAL_FILE).exists() => Path::new(USUAL_FILE),
+        None if Path::new(USUAL_DIRECTORY).is_dir() => return Ok(USUAL_DIRECTORY.into()),
+        None => {
+            return Err(format!(
+                "there is neither a {USUAL_FILE} nor a directory {USUAL_DIRECTORY} here, so where to \
+                 install is not known: run it where the gateway's configuration is, or name that \
+                 with --config FILE, or the directory with --install DIR"
+            ));
+        }
     };
+    let policies = config::load_policies(file, &environment);
+    policies.map(|policies| policies.directory).map_err(|problems| problems.to_string())
+}
+
+fn install(asked: &Build, built: &Built, policies: &Path) -> Result<(), BuildFault> {
+    // One that was typed is there. The one that a gateway watches may be missing
+    // as long as there was no policy.
+    fs::create_dir_all(policies)
+        .map_err(|error| BuildFault::Unwritable(policies.to_owned(), error))?;
     let name = asked.name.clone().unwrap_or_else(|| called(&asked.directory));
-    let installed = kit::install(built, &name, &policies)?;
+    let installed = kit::install(built, &name, policies)?;
     say(&format!("installed {}", installed.display()));
     Ok(())
-}
-
-fn made(directory: PathBuf) -> Result<PathBuf, BuildFault> {
-    match fs::create_dir_all(&directory) {
-        Ok(()) => Ok(directory),
-        Err(error) => Err(BuildFault::Unwritable(directory, error)),
-    }
-}
-
-/// Where the policies of the gateway here are. A configuration that is not
-/// there, or has problems of its own, is no reason not to install.
-fn configured(file: &Path) -> PathBuf {
-    match config::load(file, &environment) {
-        Ok(config) => config.policies.directory,
-        Err(_) => file.with_file_name("policies"),
-    }
 }
 
 /// The name of a directory, however it was written.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::cli::{MISUSED, complain, say};
+use crate::cli::{MISUSED, complain, quoted, say};
 use crate::kit::{self, Language, NewFault};
 
 #[derive(Debug, clap::Args)]
@@ -44,9 +44,10 @@ pub fn run(new: &New) -> ExitCode {
     let language = new.lang.language();
     match kit::create(&new.name, language, &new.directory) {
         Ok(directory) => {
-            let (directory, source) = (directory.display(), language.source());
+            let (shown, source) = (directory.display(), language.source());
+            let directory = quoted(&directory);
             say(&format!(
-                "wrote {directory}, a policy in {language}: what it decides is in {source}\n\n  \
+                "wrote {shown}, a policy in {language}: what it decides is in {source}\n\n  \
                  backstay policy build {directory}\n  \
                  backstay policy test {directory}               # its scenario.toml\n  \
                  backstay policy build {directory} --install    # where a gateway's policies are\n\n\
@@ -56,7 +57,7 @@ pub fn run(new: &New) -> ExitCode {
             ));
             ExitCode::SUCCESS
         }
-        Err(fault @ NewFault::Name(_)) => {
+        Err(fault @ (NewFault::Name(_) | NewFault::BuiltIn)) => {
             complain(&fault);
             ExitCode::from(MISUSED)
         }
