@@ -37,7 +37,8 @@ use std::ffi::OsString;
 
 pub use load::{load, load_admin, load_policies, parse};
 pub use model::{
-    Admin, Cache, Canary, Client, Config, Journal, Policies, PolicyLimits, Provider, Route, Server, Target,
+    Admin, Cache, Canary, Client, Config, Journal, Policies, PolicyLimits, Provider, Route, Server,
+    Target,
 };
 pub use problem::{Problem, Problems, Severity};
 pub use reader::Environment;

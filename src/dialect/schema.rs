@@ -3,6 +3,8 @@
 //! fetched, patterns run for a bounded time, and little is said. Must not know
 //! whose text it is.
 
+mod cost;
+
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, ValidationError, Validator};
 use serde::de::IgnoredAny;
@@ -12,6 +14,9 @@ const MAX_SCHEMA: usize = 64 << 10;
 const MAX_TEXT: usize = 4 << 20;
 const MAX_VIOLATIONS: usize = 16;
 const MAX_MESSAGE: usize = 256;
+
+/// Looks of a schema at a value, of which each may make an error message.
+const MAX_STEPS: u64 = 250_000;
 
 /// Compiled patterns, in bytes each.
 const MAX_PATTERN: usize = 1 << 20;
@@ -51,6 +56,7 @@ fn checkable(text: &str, schema: &str) -> Option<(Value, Validator)> {
     }
     let schema: Value = serde_json::from_str(schema).ok()?;
     let value = serde_json::from_str(text).ok()?;
+    cost::steps(&schema, &value, MAX_STEPS)?;
     Some((value, validator(&schema, text.len())?))
 }
 

@@ -181,8 +181,11 @@ fn make_room(directory: &Path, bytes: u64) -> io::Result<()> {
             let path = entry.ok()?.path();
             let metadata = fs::symlink_metadata(&path).ok()?;
             let is_ours = path.to_str().is_some_and(|path| path.ends_with(ARTEFACT));
-            (is_ours && metadata.is_file())
-                .then_some((metadata.modified().ok()?, metadata.len(), path))
+            (is_ours && metadata.is_file()).then_some((
+                metadata.modified().ok()?,
+                metadata.len(),
+                path,
+            ))
         })
         .collect();
     artefacts.sort();

@@ -250,7 +250,8 @@ impl Shelf {
             if !record.deleted && !is_present(name) {
                 record.deleted = true;
                 let serves = self.policy(name).is_some_and(|policy| !policy.is_built_in());
-                let then = if serves { "its last good version stays" } else { "it had no good one" };
+                let then =
+                    if serves { "its last good version stays" } else { "it had no good one" };
                 tracing::warn!(policy = name, "policy file is gone; {then}");
             }
         }

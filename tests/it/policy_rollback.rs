@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use backstay::failover::consult::{Opinion, Selection};
 use backstay::policy::{
-    DEFAULT, Digest, Library, LibraryConfig, Limits, Pins, Policy, PolicyState,
-    PolicyStatus, RollbackFault,
+    DEFAULT, Digest, Library, LibraryConfig, Limits, Pins, Policy, PolicyState, PolicyStatus,
+    RollbackFault,
 };
 
 use crate::support::guests::variant;

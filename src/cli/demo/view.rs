@@ -166,7 +166,9 @@ fn policy(sight: &Sight) -> String {
         return "the built-in decides".to_owned();
     }
     let state = match state {
-        None | Some(PolicyState::Compiling | PolicyState::Refused) => return "the built-in decides".to_owned(),
+        None | Some(PolicyState::Compiling | PolicyState::Refused) => {
+            return "the built-in decides".to_owned();
+        }
         Some(PolicyState::BuiltIn | PolicyState::Active) if refusal.is_some() => {
             "active; the file's latest content was refused"
         }
