@@ -90,7 +90,7 @@ mod tests {
             assert_eq!(seen.len(), violations, "{stretches:?}: {seen:?}");
         };
         check(&["Let me search.", r#"{"a":1}"#], 0);
-        check(&[r#"{"a""#, r#":1}"#], 0);
+        check(&[r#"{"a""#, r":1}"], 0);
         check(&[r#"{"a":1}"#], 0);
         check(&["Let me search.", r#"{"b":1}"#], 1);
         check(&[r#"{"a":1}"#, "That was it."], 1);
