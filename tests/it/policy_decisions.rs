@@ -117,14 +117,15 @@ fn the_lowest_tier_that_can_take_the_call_is_picked() {
     selects(&fits, &[small, candidate(2)], &[], "pick 0");
 }
 
+/// Which targets have another model the gateway says, by barring them.
 #[test]
-fn embeddings_stay_with_the_first_model() {
-    let other = Candidate { model: "other".into(), ..candidate(1) };
+fn embeddings_go_where_they_are_not_barred() {
+    let other = Candidate { model: "other".into(), ..barred(1, Bar::Hopeless, 0) };
+    let prefixed = Candidate { model: "vendor/m".into(), ..candidate(3) };
     let embeddings = Call { operation: Operation::Embeddings, ..call() };
-    let candidates = [candidate(2), other, candidate(3)];
-    selects(&call(), &candidates, &[], "pick 1");
+    let candidates = [candidate(2), other, prefixed];
     selects(&embeddings, &candidates, &[], "pick 0");
-    let first_out = [barred(1, Bar::TriedOut, 0), candidates[1].clone(), candidate(3)];
+    let first_out = [barred(1, Bar::TriedOut, 0), candidates[1].clone(), candidates[2].clone()];
     selects(&embeddings, &first_out, &[], "pick 2");
 }
 

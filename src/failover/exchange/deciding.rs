@@ -87,8 +87,8 @@ impl Exchange {
     /// Who is asked in place of one that had its questions.
     const fn still_asked(&self, decider: Decider) -> Decider {
         match decider {
+            _ if self.questions >= 2 * MOST_QUESTIONS => Decider::Fallback,
             Decider::Policy if self.questions >= MOST_QUESTIONS => Decider::BuiltIn,
-            Decider::BuiltIn if self.questions >= 2 * MOST_QUESTIONS => Decider::Fallback,
             Decider::Policy | Decider::BuiltIn | Decider::Fallback => decider,
         }
     }
