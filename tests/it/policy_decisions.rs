@@ -214,6 +214,13 @@ fn loaded(load: f64, weight: u32) -> Candidate {
     candidate
 }
 
+/// With a usual time and calls under way; its load has long faded.
+fn timed(p50: u32, in_flight: u32, weight: u32) -> Candidate {
+    let mut candidate = loaded(0.0, weight);
+    (candidate.health.first_token_p50, candidate.health.in_flight) = (p50, in_flight);
+    candidate
+}
+
 #[test]
 fn among_equals_the_lower_load_wins_and_weights_share() {
     assert_eq!(shares(&[loaded(300.0, 1), loaded(100.0, 1)], "{}"), [0, 1_000]);
@@ -222,9 +229,19 @@ fn among_equals_the_lower_load_wins_and_weights_share() {
     assert!(three[0] > three[1] && three[2] == 0, "{three:?}");
     let even = shares(&[loaded(100.0, 1), loaded(100.0, 1)], "{}");
     assert!((400..600).contains(&even[0]), "{even:?}");
-    let weighted = shares(&[loaded(100.0, 9), loaded(110.0, 1)], "{}");
-    assert!((850..950).contains(&weighted[0]), "{weighted:?}");
-    assert_eq!(shares(&[loaded(500.0, 9), loaded(100.0, 1)], "{}"), [0, 1_000]);
+    // Unequal weights are shares, whatever has faded, until the strain is clear.
+    let nine_of_ten = [
+        [loaded(100.0, 9), loaded(1.0, 1)],
+        [timed(100, 0, 9), timed(60, 0, 1)],
+        [timed(100, 9, 9), timed(100, 1, 1)],
+        [timed(100, 0, 9), timed(0, 0, 1)],
+    ];
+    for candidates in nine_of_ten {
+        let weighted = shares(&candidates, "{}");
+        assert!((850..950).contains(&weighted[0]), "{weighted:?}");
+    }
+    assert_eq!(shares(&[timed(500, 0, 9), timed(100, 0, 1)], "{}"), [0, 1_000]);
+    assert_eq!(shares(&[timed(100, 90, 9), timed(100, 1, 1)], "{}"), [0, 1_000]);
     assert_eq!(shares(&[loaded(100.0, 1), loaded(100.0, 0)], "{}"), [1_000, 0]);
 }
 

@@ -90,15 +90,31 @@ fn by_price(candidates: &[Candidate], equals: &[u32]) -> u32 {
 }
 
 /// The power of two choices: one drawn by weight, another of the rest, and the
-/// one with the lower load. Unequal weights are a wish of the operator's, so
-/// only a clear difference in load overrules what they drew.
+/// one with the lower load. Unequal weights are shares that the operator wishes
+/// for: only a clear strain overrules what they drew.
 fn by_load(seed: u32, candidates: &[Candidate], equals: &[u32]) -> u32 {
     let mut dice = Dice::new(seed);
     let first = by_weight(&mut dice, candidates, equals, None);
     let second = by_weight(&mut dice, candidates, equals, Some(first));
     let (a, b) = (&candidates[first as usize], &candidates[second as usize]);
-    let margin = if a.weight == b.weight { 1.0 } else { 0.5 };
-    if b.health.load < a.health.load * margin { second } else { first }
+    let overruled = if a.weight == b.weight {
+        b.health.load < a.health.load
+    } else {
+        strain(a).zip(strain(b)).is_some_and(|(a, b)| b < a * CLEARLY)
+    };
+    if overruled { second } else { first }
+}
+
+/// Half the strain is a clear difference.
+const CLEARLY: f64 = 0.5;
+
+/// How long a candidate takes, times how busy it is for its weight. Not its
+/// load: that fades while nothing is heard, which makes the one with the
+/// smaller share look better the less it is asked. `None` without samples.
+fn strain(candidate: &Candidate) -> Option<f64> {
+    let usual = f64::from(candidate.health.first_token_p50);
+    let busy = f64::from(candidate.health.in_flight) / f64::from(candidate.weight.max(1));
+    (usual > 0.0).then_some(usual * (busy + 1.0))
 }
 
 /// One drawn by weight, all weights zero counting as equal ones.
@@ -121,11 +137,7 @@ fn by_weight(dice: &mut Dice, candidates: &[Candidate], equals: &[u32], not: Opt
 }
 
 /// Waits if a target comes back soon, and refuses otherwise.
-fn without_candidate(
-    call: &Call,
-    candidates: &[Candidate],
-    too_small: Option<u32>,
-) -> Selection {
+fn without_candidate(call: &Call, candidates: &[Candidate], too_small: Option<u32>) -> Selection {
     let obstacles = || candidates.iter().map(|c| (c, obstacle(call, c, too_small)));
     let soonest = obstacles()
         .filter(|(_, obstacle)| obstacle.is_some_and(passes))
