@@ -18,6 +18,7 @@ use wasmtime::component::Component;
 
 use super::engine::{Metering, PolicyEngine, compiling_engine};
 use super::handle::Digest;
+use super::loading;
 use super::program::reason_of;
 use super::sandbox::clean;
 
@@ -156,19 +157,25 @@ fn make_private(directory: &Path) -> io::Result<()> {
 /// The code, if the file is whole.
 fn read_cached(file: &Path) -> Option<Vec<u8>> {
     let mut contents = Vec::new();
-    let opened = fs::File::open(file).ok()?;
+    let opened = loading::open_file(file).ok()?;
     (&opened).take(ARTEFACT_BYTES_MAX).read_to_end(&mut contents).ok()?;
     let code = contents.split_off_checked(CHECKSUM_BYTES)?;
     // Its time says when it was used last. Where that cannot be noted, it is
     // compiled again sooner.
     let _ = rustix::fs::futimens(&opened, &NOW);
-    (Sha256::digest(&code).as_slice() == contents).then_some(code)
+    (contents == checksum(file, &code)).then_some(code)
+}
+
+/// Of the code and whose it is: another policy's in its place is not whole.
+fn checksum(file: &Path, code: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    let name = file.file_name().unwrap_or_default();
+    Sha256::new().chain_update(name.as_encoded_bytes()).chain_update(code).finalize().into()
 }
 
 fn write_cached(directory: &Path, file: &Path, code: &[u8]) -> io::Result<()> {
     make_room(directory, code.len() as u64)?;
     let mut temporary = tempfile::NamedTempFile::new_in(directory)?;
-    temporary.write_all(Sha256::digest(code).as_slice())?;
+    temporary.write_all(&checksum(file, code))?;
     temporary.write_all(code)?;
     temporary.persist(file)?;
     Ok(())

@@ -3,7 +3,8 @@
 
 use std::collections::VecDeque;
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -141,10 +142,20 @@ fn read(job: &Job, shared: &Shared) -> bool {
     true
 }
 
+/// Opens a file, and nothing that one would wait for.
+pub fn open_file(path: &Path) -> io::Result<fs::File> {
+    let at_once = rustix::fs::OFlags::NONBLOCK.bits();
+    let file = fs::OpenOptions::new().read(true).custom_flags(at_once.cast_signed()).open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::other("it is not a file"))
+}
+
 /// A file of at most `FILE_BYTES_MAX`.
 pub fn read_whole(path: &Path) -> Result<Vec<u8>, LoadFault> {
     let mut bytes = Vec::new();
-    fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    open_file(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(LoadFault::TooLarge);
     }

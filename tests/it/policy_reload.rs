@@ -286,6 +286,14 @@ fn a_child_process_compiles_and_the_result_is_kept() {
     fs::write(&kept[0], &code).unwrap();
     assert!(serves(&with_child(&cache, policies.path()), "guest", "one"));
     assert_ne!(fs::read(&kept[0]).unwrap(), code);
+
+    // Nor is another policy's in its place, whole as it is.
+    fs::write(policies.path().join("other.wasm"), variant("two")).unwrap();
+    assert!(serves(&with_child(&cache, policies.path()), "other", "two"));
+    let files = fs::read_dir(&cache).unwrap().map(|entry| entry.unwrap().path());
+    let other = files.into_iter().find(|file| *file != kept[0]).unwrap();
+    fs::copy(other, &kept[0]).unwrap();
+    assert!(serves(&with_child(&cache, policies.path()), "guest", "one"));
 }
 
 #[test]
