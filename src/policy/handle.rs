@@ -244,13 +244,18 @@ impl Policy {
         self.not_asked.load(Ordering::Relaxed)
     }
 
+    /// Whether it is still to be seen that it is quick: of the built-in, which
+    /// every call asks, that is known.
+    fn is_paced(&self) -> bool {
+        !self.is_built_in() && self.quick.load(Ordering::Relaxed)
+    }
+
     /// What made it quick were made-up questions. One that is not with real ones
     /// delays whoever shares its thread, and gets one of the pool.
     fn pace(&self, took: Duration) {
         if took < LAGGING {
             self.laggard.store(0, Ordering::Relaxed);
         } else if self.laggard.fetch_add(1, Ordering::Relaxed) + 1 == LAGGARD
-            && !self.is_built_in()
             && self.quick.swap(false, Ordering::Relaxed)
         {
             let (policy, digest) = (self.name(), self.short_digest());
@@ -286,9 +291,14 @@ impl Policy {
                 None => Opinion::None,
             };
         }
-        let asked_at = (self.clock)();
-        let opinion = self.program.ask(question, material);
-        self.pace((self.clock)().since(asked_at));
+        let opinion = if self.is_paced() {
+            let asked_at = (self.clock)();
+            let opinion = self.program.ask(question, material);
+            self.pace((self.clock)().since(asked_at));
+            opinion
+        } else {
+            self.program.ask(question, material)
+        };
         match &opinion {
             Opinion::Fault { reason } => self.count_fault(reason),
             // Those come from the pool alone.

@@ -1,6 +1,7 @@
 //! What a guest can reach: the bodies of its call, the log, its notes. Nothing
 //! here decides anything about a call.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicU64};
@@ -55,7 +56,7 @@ impl Sandbox {
     /// Shows the guest this call, and only this one.
     pub fn begin(&mut self, material: Material) {
         self.material = Some(material);
-        self.log.begin((self.owner.clock)());
+        self.log.begin();
         self.stopwatch.begin();
     }
 
@@ -198,13 +199,20 @@ impl host::Host for Sandbox {
 
 /// What a guest writes to the log: so many lines a call, each cut, without the
 /// control characters that would make one line look like several.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct LogLines {
     policy: Arc<str>,
+    clock: Clock,
     budget: Arc<LogBudget>,
     left: Arc<AtomicU32>,
     lines: u32,
     bytes: usize,
+}
+
+impl fmt::Debug for LogLines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogLines").field("policy", &self.policy).finish_non_exhaustive()
+    }
 }
 
 /// The lines that all instances of one policy may still write in this second:
@@ -219,16 +227,13 @@ pub struct LogBudget {
 const LINES_PER_SECOND: u32 = 256;
 
 impl LogBudget {
-    /// A new second begins with a call; two that begin it at once may write a
-    /// few lines more.
-    fn begin(&self, now: Timestamp) {
+    /// Takes a line, if one is left. Two guests that begin a second at once may
+    /// write a few more.
+    fn take(&self, now: Timestamp) -> bool {
         let second = now.since_origin().as_secs();
         if self.second.swap(second, Relaxed) != second {
             self.written.store(0, Relaxed);
         }
-    }
-
-    fn take(&self) -> bool {
         self.written.load(Relaxed) < LINES_PER_SECOND
             && self.written.fetch_add(1, Relaxed) < LINES_PER_SECOND
     }
@@ -236,14 +241,13 @@ impl LogBudget {
 
 impl LogLines {
     fn new(owner: &Owner, limits: &Limits) -> Self {
-        let (policy, budget) = (Arc::clone(&owner.name), Arc::clone(&owner.log));
+        let Owner { name, log, clock, notes: _ } = owner.clone();
         let (lines, bytes) = (limits.log_lines, limits.log_line_bytes);
-        Self { policy, budget, left: Arc::default(), lines, bytes }
+        Self { policy: name, clock, budget: log, left: Arc::default(), lines, bytes }
     }
 
-    fn begin(&self, now: Timestamp) {
+    fn begin(&self) {
         self.left.store(self.lines, Relaxed);
-        self.budget.begin(now);
     }
 
     pub fn line(&self, level: host::Level, message: &str) {
@@ -253,7 +257,7 @@ impl LogLines {
             return;
         }
         self.left.store(left - 1, Relaxed);
-        if !self.budget.take() {
+        if !self.budget.take((self.clock)()) {
             return;
         }
         let message = clean(message, self.bytes);
@@ -345,8 +349,8 @@ mod tests {
     fn all_calls_of_a_policy_share_the_lines_of_a_second() {
         let budget = LogBudget::default();
         let written = |second| {
-            budget.begin(Timestamp::from_origin(Duration::from_secs(second)));
-            (0..1_000).filter(|_| budget.take()).count()
+            let now = Timestamp::from_origin(Duration::from_secs(second));
+            (0..1_000).filter(|_| budget.take(now)).count()
         };
         assert_eq!(written(1), 256);
         assert_eq!(written(1), 0);
