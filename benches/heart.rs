@@ -97,7 +97,7 @@ fn a_step(bencher: Bencher<'_, '_>) {
     let mut exchange = Exchange::new(call(Features::STREAMING), route(2), now);
     tell(&mut exchange, Event::Begin, now);
     tell(&mut exchange, Event::Progress(AttemptId(0), Progress::Headers), now);
-    let content = Progress::Content { text: 5, continuable: true };
+    let content = Progress::Content { text: 5, blank: false, continuable: true };
     tell(&mut exchange, Event::Progress(AttemptId(0), content), now);
     bencher.bench_local(|| {
         let actions = exchange.on(Event::Progress(AttemptId(0), content), now);

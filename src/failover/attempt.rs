@@ -109,6 +109,8 @@ pub enum Progress {
     Content {
         /// Bytes of answer text in it.
         text: u32,
+        /// The attempt said nothing so far: no text but white space, no call.
+        blank: bool,
         /// Whether another target could still continue from here: false once
         /// tool calls, several choices or anything else but text is under way.
         continuable: bool,

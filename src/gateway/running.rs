@@ -31,6 +31,8 @@ pub struct Running {
     pub held_bytes: usize,
     /// Bytes of answer text held.
     pub held_text: usize,
+    /// Bytes of white space that its text begins with, as far as it was looked at.
+    blank: usize,
     /// What the client has in place of its beginning.
     pub amended: Option<Amended>,
     /// What it said: of a whole answer, or of a stream that ended.
@@ -60,6 +62,7 @@ impl Running {
             held: Vec::new(),
             held_bytes: 0,
             held_text: 0,
+            blank: 0,
             amended: None,
             answer: None,
             whole: None,
@@ -85,6 +88,17 @@ impl Running {
             (None, Some(upstream)) => Arc::new(upstream.answer().cloned().unwrap_or_default()),
             (None, None) => Arc::default(),
         }
+    }
+
+    /// Whether it said nothing so far.
+    pub fn is_blank(&mut self) -> bool {
+        let upstream = self.upstream.as_ref();
+        let said = self.answer.as_deref().or_else(|| upstream.and_then(Attempt::answer));
+        said.is_none_or(|said| {
+            let new = said.text.get(self.blank..).unwrap_or_default();
+            self.blank += new.len() - new.trim_start().len();
+            self.blank >= said.text.len() && said.tool_calls.is_empty()
+        })
     }
 
     /// The same as the client has it.

@@ -378,7 +378,7 @@ impl<'s> World<'s> {
                 let before = running.bytes();
                 running.said = running.said.saturating_add(tokens);
                 let text = running.bytes() - before;
-                Event::Progress(id, Progress::Content { text, continuable: true })
+                Event::Progress(id, Progress::Content { text, blank: text == 0, continuable: true })
             }
             Report::Finished => Event::Progress(id, Progress::Finished),
             Report::Ended(outcome) => {

@@ -138,6 +138,7 @@ impl Exchange {
             first_token: None,
             heard: now,
             text: 0,
+            blank: true,
             continuable: true,
             finished: false,
             blocked: false,

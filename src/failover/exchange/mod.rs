@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use super::attempt::{Failure, Outcome, Phase, Progress};
 use super::backoff::Rng;
-use super::call::{AttemptId, Call, CandidateId, TargetFacts};
+use super::call::{AttemptId, Call, CandidateId, Continuation, TargetFacts};
 use super::consult::{Answer, Edit, Launch, Question};
 use super::health::{Pass, Target};
 use super::note::Note;
@@ -141,6 +141,7 @@ struct Attempt {
     heard: Timestamp,
     text: u32,
     /// See `Progress`.
+    blank: bool,
     continuable: bool,
     finished: bool,
     blocked: bool,
@@ -308,7 +309,11 @@ impl Exchange {
         attempt.blocked = false;
         match progress {
             Progress::Headers => attempt.phase = attempt.phase.max(Phase::FirstToken),
-            Progress::Content { text, continuable } => self.content(id, text, continuable, now),
+            Progress::Content { text, blank, continuable } => {
+                attempt.blank &= blank;
+                attempt.continuable &= continuable;
+                self.content(id, text, now);
+            }
             Progress::Finished if attempt.finished => {}
             Progress::Finished => {
                 attempt.finished = true;
@@ -327,12 +332,11 @@ impl Exchange {
         }
     }
 
-    fn content(&mut self, id: AttemptId, text: u32, continuable: bool, now: Timestamp) {
+    fn content(&mut self, id: AttemptId, text: u32, now: Timestamp) {
         let hold = if self.call.streams() { self.route.rules.hold } else { Hold::All };
         let committed = self.committed == Some(id);
         let Some(attempt) = self.attempts.get_mut(id.index()) else { return };
         attempt.text = attempt.text.saturating_add(text);
-        attempt.continuable &= continuable;
         // Whatever comes after the end must not put it off.
         let counts = self.call.streams() || attempt.overflowed;
         if counts && !attempt.finished {
@@ -347,6 +351,7 @@ impl Exchange {
     }
 
     fn ended(&mut self, id: AttemptId, mut outcome: Outcome, now: Timestamp) {
+        let no_end = self.is_no_end(id);
         let Some(attempt) = self.attempts.get_mut(id.index()) else { return };
         if !matches!(attempt.state, AttemptState::Running) {
             return;
@@ -354,6 +359,9 @@ impl Exchange {
         // Once the model said why it stopped, only the terminator can be lost.
         if attempt.finished && matches!(outcome, Outcome::Cut { .. } | Outcome::Malformed { .. }) {
             outcome = Outcome::Completed;
+        }
+        if outcome == Outcome::Completed && no_end {
+            outcome = Outcome::NotAnAnswer { detail: "an empty continuation".to_owned() };
         }
         if let Outcome::Error(reply) = &mut outcome {
             let longest = self.route.rules.cooldown_max;
@@ -372,6 +380,18 @@ impl Exchange {
             self.agenda.retain(|m| !matches!(m, Matter::Validate(of, _) if *of == id));
             self.want(Matter::Classify(id));
         }
+    }
+
+    /// Whether the attempt, if it ends here, did not end the answer: its target
+    /// was asked to go on with a text and said nothing. What the client has
+    /// would pass for whole. A target that takes the text as the beginning of
+    /// its own answer can know that there is no more.
+    fn is_no_end(&self, id: AttemptId) -> bool {
+        self.attempts.get(id.index()).is_some_and(|attempt| {
+            let candidate = &self.route.candidates[attempt.launch.candidate.index()];
+            let how = candidate.facts.continuation(&self.call);
+            attempt.continues && attempt.blank && self.delivered > 0 && how == Continuation::Ask
+        })
     }
 
     fn running(&self) -> impl Iterator<Item = (AttemptId, &Attempt)> {

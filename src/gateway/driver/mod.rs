@@ -28,7 +28,7 @@ use super::trial::Part;
 use crate::dialect::client::text_answer;
 use crate::dialect::hub::Untranslatable;
 use crate::dialect::translate::Refused;
-use crate::dialect::{AnswerText, Continuation, Head, edit, headers};
+use crate::dialect::{AnswerText, Head, edit, headers};
 use crate::failover::consult::Edit;
 use crate::failover::note::FaultKind;
 use crate::failover::{
@@ -361,28 +361,9 @@ impl Driver {
                 let running = &mut self.attempts[id.index()];
                 running.stop();
                 running.error = error;
-                let outcome = self.judged(id, outcome);
                 self.feed(Event::Ended(id, outcome));
             }
         }
-    }
-
-    /// The outcome, but that a target which was asked to go on with a text and
-    /// said nothing did not end it: what the client has would pass for whole.
-    /// One that takes the text as the beginning of its own answer can know that
-    /// there is no more.
-    fn judged(&self, id: AttemptId, outcome: Outcome) -> Outcome {
-        let running = &self.attempts[id.index()];
-        let facts = &self.route.rules.candidates[running.candidate.index()].facts;
-        let asked = running.continues && facts.continuation(&self.call) == Continuation::Ask;
-        if outcome != Outcome::Completed || !asked || self.said.is_empty() {
-            return outcome;
-        }
-        let answer = running.answer_text();
-        if answer.text.trim().is_empty() && answer.tool_calls.is_empty() {
-            return Outcome::NotAnAnswer { detail: "an empty continuation".to_owned() };
-        }
-        outcome
     }
 
     fn headed(&mut self, id: AttemptId, headers: Headers) {
@@ -424,7 +405,8 @@ impl Driver {
     fn progressed(&mut self, id: AttemptId, forwarded: Forwarded) {
         let Forwarded { text, content, continuable, finished } = forwarded;
         if content {
-            self.feed(Event::Progress(id, Progress::Content { text, continuable }));
+            let blank = self.attempts[id.index()].is_blank();
+            self.feed(Event::Progress(id, Progress::Content { text, blank, continuable }));
         }
         if finished {
             self.feed(Event::Progress(id, Progress::Finished));

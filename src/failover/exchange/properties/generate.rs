@@ -206,8 +206,8 @@ fn step() -> impl Strategy<Value = Step> {
 fn progress() -> impl Strategy<Value = Progress> {
     prop_oneof![
         2 => Just(Progress::Headers),
-        6 => (prop_oneof![Just(0), 0_u32..60], prop::bool::weighted(0.9))
-            .prop_map(|(text, continuable)| Progress::Content { text, continuable }),
+        6 => (prop_oneof![Just(0), 0_u32..60], prop::bool::weighted(0.1), prop::bool::weighted(0.9))
+            .prop_map(|(text, blank, continuable)| Progress::Content { text, blank, continuable }),
         1 => Just(Progress::Finished),
         1 => Just(Progress::Blocked),
         1 => Just(Progress::Unblocked),

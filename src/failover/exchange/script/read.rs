@@ -121,6 +121,7 @@ fn candidate(words: &str, n: u32, keys: &mut BTreeMap<String, Arc<Credential>>) 
     for word in special.trim_end_matches(')').split(',').filter(|word| !word.is_empty()) {
         match word.split_once('=').unwrap_or((word, "")) {
             ("model", name) => name.clone_into(&mut facts.model),
+            ("no-prefill", _) => facts.offers = facts.offers.without(Features::PREFILL),
             ("no-tools", _) => facts.offers = facts.offers.without(Features::TOOLS),
             ("window", tokens) => facts.context_window = Some(tokens.parse().expect("tokens")),
             ("priority", n) => facts.priority = n.parse().expect("priority"),
@@ -201,9 +202,14 @@ fn progress(words: &[&str]) -> Option<Progress> {
     Some(match words {
         ["headers"] => Progress::Headers,
         ["content", text] => {
-            Progress::Content { text: text.parse().expect("bytes"), continuable: true }
+            let text = text.parse().expect("bytes");
+            Progress::Content { text, blank: text == 0, continuable: true }
         }
-        ["tool-call"] => Progress::Content { text: 0, continuable: false },
+        ["blank", text] => {
+            let text = text.parse().expect("bytes");
+            Progress::Content { text, blank: true, continuable: true }
+        }
+        ["tool-call"] => Progress::Content { text: 0, blank: false, continuable: false },
         ["finished"] => Progress::Finished,
         ["blocked"] => Progress::Blocked,
         ["unblocked"] => Progress::Unblocked,

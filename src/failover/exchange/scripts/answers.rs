@@ -95,6 +95,39 @@ fn a_continuation_can_itself_be_continued() {
     );
 }
 
+/// A target that is asked to go on and says nothing has not ended the answer;
+/// one that takes the text for its own can know that it is whole.
+#[test]
+fn an_empty_continuation_is_no_end() {
+    let script = |end: &str| {
+        format!(
+            "0ms begin          -> start a1
+            10ms a1 content 5  -> deliver a1
+            20ms a1 cut        -> continue b2
+            30ms b2 blank 2    -> deliver b2
+            {end}"
+        )
+    };
+    let refused = "refuse 502 upstream_error exhausted after=1s";
+    for (end, as_asked) in [
+        ("40ms b2 done       -> continue c3\n 50ms c3 content 5 -> deliver c3", false),
+        ("40ms b2 finished\n 50ms b2 done -> continue c3", false),
+        ("40ms b2 finished\n 50ms b2 cut  -> continue c3", false),
+        ("40ms b2 finished\n 2040ms       -> abort b2, continue c3", false),
+        ("40ms b2 done       -> finish", true),
+    ] {
+        let b = if as_asked { "b" } else { "b(no-prefill)" };
+        check(&format!("a {b} c"), &script(end));
+    }
+    let world = "a b(no-prefill) | attempts=2";
+    check(world, &script(&format!("40ms b2 done -> {refused}")));
+    for end in
+        ["40ms b2 content 5\n 50ms b2 done -> finish", "40ms b2 tool-call\n 50ms b2 done -> finish"]
+    {
+        check(world, &script(end));
+    }
+}
+
 #[test]
 fn an_answer_without_text_yet_is_still_continued() {
     check(
