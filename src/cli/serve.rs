@@ -235,7 +235,10 @@ pub fn watch_config(shared: &Arc<Shared>) -> std::io::Result<config::Watch> {
                 warn!("{setting} changed: that takes a restart");
             }
             match shared.reload(config) {
-                Ok(generation) => info!(generation, "configuration changed"),
+                Ok(generation) => {
+                    info!(generation, "configuration changed");
+                    warn_of_missing(&shared);
+                }
                 Err(problem) => {
                     shared.refuse_config(&problem.to_string());
                     error!(%problem, "configuration not changed");

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use super::shelf::Shelf;
 
 /// A file that stays the same for so long is taken for complete.
 const SETTLE: Duration = Duration::from_millis(60);
-/// Further files are left alone.
+/// Further files, in the order of their names, are left alone.
 const FILES_MAX: usize = 256;
 
 /// What tells whether a file may have changed. The time of the last change of
@@ -49,11 +50,13 @@ pub struct Scanner {
     seen: BTreeMap<String, Fingerprint>,
     /// Being loaded; until that is done they are not read again.
     busy: BTreeSet<String>,
+    /// How many files were too many, when that was last said.
+    left_alone: usize,
 }
 
 impl Scanner {
     pub const fn new(directory: PathBuf) -> Self {
-        Self { directory, seen: BTreeMap::new(), busy: BTreeSet::new() }
+        Self { directory, seen: BTreeMap::new(), busy: BTreeSet::new(), left_alone: 0 }
     }
 
     /// At the start files are taken as they are: nobody is to wait for one that
@@ -122,22 +125,38 @@ impl Scanner {
 
     /// Policy files by name; those that begin with a dot are nobody's. Symbolic
     /// links are followed: a mounted `ConfigMap` consists of them.
-    fn look(&self) -> BTreeMap<String, Found> {
+    fn look(&mut self) -> BTreeMap<String, Found> {
         // A directory that is not there (yet) holds nothing.
         let Ok(entries) = fs::read_dir(&self.directory) else { return BTreeMap::new() };
-        entries
-            .filter_map(|entry| {
-                let path = entry.ok()?.path();
-                let name = path.file_name()?.to_str()?.strip_suffix(".wasm")?.to_owned();
-                if name.starts_with('.') {
-                    return None;
-                }
-                let metadata = fs::metadata(&path).ok()?;
-                let fingerprint = fingerprint(&metadata);
-                metadata.is_file().then_some((name, Found { path, fingerprint }))
-            })
-            .take(FILES_MAX)
-            .collect()
+        let policy = |entry: io::Result<fs::DirEntry>| {
+            let path = entry.ok()?.path();
+            let name = path.file_name()?.to_str()?.strip_suffix(".wasm")?.to_owned();
+            (!name.starts_with('.')).then_some((name, path))
+        };
+        let mut files: BTreeMap<_, _> = entries.filter_map(policy).collect();
+        let further = files.keys().nth(FILES_MAX).cloned();
+        let further = further.map_or_else(BTreeMap::new, |first| files.split_off(&first));
+        self.tell_of(&further);
+        let found = |(name, path): (String, PathBuf)| {
+            let metadata = fs::metadata(&path).ok()?;
+            let fingerprint = fingerprint(&metadata);
+            metadata.is_file().then_some((name, Found { path, fingerprint }))
+        };
+        files.into_iter().filter_map(found).collect()
+    }
+
+    /// Says once that files are left alone.
+    fn tell_of(&mut self, further: &BTreeMap<String, PathBuf>) {
+        let left_alone = further.len();
+        if let Some(first) = further.keys().next()
+            && left_alone != self.left_alone
+        {
+            tracing::warn!(
+                directory = ?self.directory, left_alone, first,
+                "more than {FILES_MAX} policy files: the further ones, by name, are left alone"
+            );
+        }
+        self.left_alone = left_alone;
     }
 }
 
@@ -148,5 +167,31 @@ pub fn fingerprint(metadata: &fs::Metadata) -> Fingerprint {
         size: metadata.size(),
         modified: (metadata.mtime(), metadata.mtime_nsec()),
         changed: (metadata.ctime(), metadata.ctime_nsec()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_by_name_are_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut scanner = Scanner::new(directory.path().to_owned());
+        let write = |name: String| fs::write(directory.path().join(name), "x").unwrap();
+        // Backwards, lest the order of writing be that of the names.
+        for n in (0..FILES_MAX + 3).rev() {
+            write(format!("p{n:03}.wasm"));
+        }
+        for nobodys in [".hidden.wasm", "readme.md"] {
+            write(nobodys.to_owned());
+        }
+        let names: Vec<_> = scanner.look().into_keys().collect();
+        let expected: Vec<_> = (0..FILES_MAX).map(|n| format!("p{n:03}")).collect();
+        assert_eq!(names, expected);
+        assert_eq!(scanner.left_alone, 3);
+        fs::remove_file(directory.path().join("p000.wasm")).unwrap();
+        assert!(scanner.look().contains_key("p256"));
+        assert_eq!(scanner.left_alone, 2);
     }
 }

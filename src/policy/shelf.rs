@@ -232,7 +232,7 @@ impl Shelf {
         }
         tracing::warn!(
             policy = name,
-            file = %path.display(),
+            file = ?path,
             digest = refusal.digest.map(|digest| digest.short()),
             serving = current.as_ref().map_or("none", |policy| policy.short_digest()),
             again_in = ?refusal.retry.map(|retry| retry.pause),
