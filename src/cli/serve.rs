@@ -149,7 +149,7 @@ pub async fn told_to_stop() -> Result<(), String> {
 pub fn start(config: Config) -> Result<Arc<Shared>, String> {
     let shared = begin(config)?;
     shared.library.wait_until_loaded();
-    warn_of_missing(&shared);
+    ready(&shared);
     Ok(shared)
 }
 
@@ -168,8 +168,14 @@ async fn loaded(shared: &Arc<Shared>) -> Result<(), String> {
     let waiting = Arc::clone(shared);
     let waited = tokio::task::spawn_blocking(move || waiting.library.wait_until_loaded());
     waited.await.map_err(|e| e.to_string())?;
-    warn_of_missing(shared);
+    ready(shared);
     Ok(())
+}
+
+/// From here on calls are taken.
+fn ready(shared: &Shared) {
+    shared.library.give_way();
+    warn_of_missing(shared);
 }
 
 /// A policy that is not there does nothing, and takes over once it is.

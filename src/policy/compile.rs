@@ -9,6 +9,7 @@ use std::num::NonZero;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
 
@@ -27,8 +28,9 @@ pub const CHILD_VERB: &str = "compile-policy";
 
 const CHILD_MEMORY_MAX: u64 = 2 << 30;
 const CHILD_SECONDS_MAX: u64 = 120;
-/// Calls that are being served go before the compiler.
-const CHILD_NICE: i32 = 19;
+/// Calls that are being served go before the compiler: on a machine without
+/// idle time it has a tenth of what they have, so that it still ends.
+const CHILD_NICE: i32 = 10;
 /// Threads it compiles on, if the machine has as many processors. Each costs
 /// address space, of which the child has but `CHILD_MEMORY_MAX`.
 const CHILD_THREADS_MAX: usize = 8;
@@ -74,6 +76,7 @@ pub struct Workshop {
     compiler: Compiler,
     cache: Option<PathBuf>,
     memory: usize,
+    gives_way: AtomicBool,
 }
 
 impl Workshop {
@@ -88,7 +91,13 @@ impl Workshop {
                 false
             }
         });
-        Self { compiler, cache, memory }
+        Self { compiler, cache, memory, gives_way: AtomicBool::new(false) }
+    }
+
+    /// From now on there are calls to be served: they go before the compiler.
+    /// Until then somebody waits for it.
+    pub fn give_way(&self) {
+        self.gives_way.store(true, Ordering::Relaxed);
     }
 
     pub fn compile(
@@ -109,7 +118,9 @@ impl Workshop {
                 }
                 // It may take minutes, in which nothing else tells that it goes on.
                 tracing::info!(policy = name, digest = digest.short(), "compiling policy");
-                let code = by_child(binary, Settings { memory: self.memory, metering }, bytes)?;
+                let gives_way = self.gives_way.load(Ordering::Relaxed);
+                let settings = Settings { memory: self.memory, metering, gives_way };
+                let code = by_child(binary, settings, bytes)?;
                 if let (Some(directory), Some(file)) = (&self.cache, &file)
                     && let Err(error) = write_cached(directory, file, &code)
                 {
@@ -223,27 +234,29 @@ impl SplitOffChecked for Vec<u8> {
     }
 }
 
-/// What code is compiled for; it leads what the child reads.
+/// What code is compiled for, and how urgently; it leads what the child reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Settings {
     memory: usize,
     metering: Metering,
+    gives_way: bool,
 }
 
-const SETTINGS_BYTES: usize = 9;
+const SETTINGS_BYTES: usize = 10;
 
 impl Settings {
     fn to_bytes(self) -> [u8; SETTINGS_BYTES] {
         let mut bytes = [0; SETTINGS_BYTES];
         bytes[..8].copy_from_slice(&(self.memory as u64).to_le_bytes());
         bytes[8] = u8::from(self.metering == Metering::On);
+        bytes[9] = u8::from(self.gives_way);
         bytes
     }
 
-    fn from_bytes([memory @ .., metered]: [u8; SETTINGS_BYTES]) -> Option<Self> {
+    fn from_bytes([memory @ .., metered, gives_way]: [u8; SETTINGS_BYTES]) -> Option<Self> {
         let memory = usize::try_from(u64::from_le_bytes(memory)).ok()?;
         let metering = if metered == 0 { Metering::Off } else { Metering::On };
-        Some(Self { memory, metering })
+        Some(Self { memory, metering, gives_way: gives_way != 0 })
     }
 }
 
@@ -337,16 +350,18 @@ fn compile_stdin() -> Result<(), CompileFault> {
     limit(rlimit::Resource::AS, CHILD_MEMORY_MAX).map_err(failed)?;
     limit(rlimit::Resource::CPU, CHILD_SECONDS_MAX).map_err(failed)?;
     limit(rlimit::Resource::CORE, 0).map_err(failed)?;
-    // Before there are threads, which inherit it. Where it may not be done, the
-    // compiler is as pressing as the rest.
-    let _ = rustix::process::setpriority_process(None, CHILD_NICE);
     let mut settings = [0; SETTINGS_BYTES];
     let mut bytes = Vec::new();
     let mut stdin = io::stdin().lock();
     stdin.read_exact(&mut settings).map_err(failed)?;
-    stdin.read_to_end(&mut bytes).map_err(failed)?;
     let settings = Settings::from_bytes(settings)
         .ok_or_else(|| CompileFault::Compiler("a memory limit beyond this machine".into()))?;
+    if settings.gives_way {
+        // Before there are threads, which inherit it. Where it may not be done,
+        // the compiler is as pressing as the rest.
+        let _ = rustix::process::setpriority_process(None, CHILD_NICE);
+    }
+    stdin.read_to_end(&mut bytes).map_err(failed)?;
     let engine = compiling_engine(settings.memory, settings.metering)
         .map_err(|error| CompileFault::Compiler(reason_of(&error)))?;
     let code = engine
@@ -365,6 +380,18 @@ fn limit(resource: rlimit::Resource, value: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_child_reads_the_settings_that_it_was_given() {
+        for memory in [0, 64 << 20, usize::MAX] {
+            for metering in [Metering::Off, Metering::On] {
+                for gives_way in [false, true] {
+                    let settings = Settings { memory, metering, gives_way };
+                    assert_eq!(Settings::from_bytes(settings.to_bytes()), Some(settings));
+                }
+            }
+        }
+    }
 
     #[test]
     fn room_is_made_of_the_artefacts_used_least_recently_and_nothing_else() {

@@ -160,6 +160,11 @@ impl Library {
         self.shared.loaded.store(true, Ordering::Relaxed);
     }
 
+    /// From now on calls are served: compiling goes after them.
+    pub fn give_way(&self) {
+        self.shared.loader.workshop.give_way();
+    }
+
     /// What that still waits for, by name; `None` when it is over.
     #[must_use]
     pub fn loading(&self) -> Option<Vec<String>> {
