@@ -1,6 +1,7 @@
 //! Clients of every dialect at providers of every dialect, over real sockets.
 
 use backstay::fake::{DEFAULT_WORDS, Server, answer};
+use futures_util::future::join_all;
 use http_body_util::Full;
 use serde_json::{Value, json};
 
@@ -144,14 +145,17 @@ async fn a_stream_that_nobody_continues_ends_in_an_error() {
     {
         let server = provider("all", "ok");
         let gateway = every_wire(&server, &format!("m!{fault}")).start().await;
-        for tongue in TONGUES {
-            for wire in WIRES {
+        let gateway = &gateway;
+        // Each waits for a second attempt.
+        let calls_via = async |wire: &str| {
+            for tongue in TONGUES {
                 let case = format!("{tongue:?} via {wire}, {fault}");
-                let heard = hear(&gateway, tongue, &format!("via-{wire}"), true, json!({})).await;
+                let heard = hear(gateway, tongue, &format!("via-{wire}"), true, json!({})).await;
                 assert!(!heard.whole && heard.errors.len() == 1, "{case}: {heard:?}");
                 assert!(answer("hi", DEFAULT_WORDS).starts_with(&heard.text), "{case}: {heard:?}");
             }
-        }
+        };
+        join_all(WIRES.map(calls_via)).await;
     }
 }
 
@@ -362,14 +366,16 @@ async fn errors_are_told_in_the_client_s_dialect() {
             }
         }
         let gateway = setup.start().await;
-        for wire in WIRES {
+        let (gateway, row) = (&gateway, &row);
+        let calls_via = async |wire: &str| {
             for tongue in TONGUES {
                 let asked = tongue.asks(&format!("{wire}-{tongue:?}"), "hi", true);
                 let reply = exchange(gateway.addr, asked).await;
                 let case = format!("{tongue:?} via {wire}, {}: {}", row.fault, reply.text());
-                check_error(&row, tongue, &reply, &case);
+                check_error(row, tongue, &reply, &case);
             }
-        }
+        };
+        join_all(WIRES.map(calls_via)).await;
     }
 }
 

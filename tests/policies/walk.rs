@@ -59,7 +59,7 @@ fn follow(commands: &str, directory: &Path) -> Output {
         .current_dir(directory)
         .env("PATH", std::env::join_paths(paths).expect("paths without colons"))
         // What the policy is built of is compiled once per checkout.
-        .env("CARGO_TARGET_DIR", workshop::scratch("walk-target"))
+        .env("CARGO_TARGET_DIR", workshop::scratch("cargo"))
         .env("BACKSTAY_LOG", "warn")
         .stdin(Stdio::null())
         .process_group(0)
