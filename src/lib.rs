@@ -16,8 +16,8 @@
 //! - [`kit`]: starting and building policies in any language.
 //! - [`cli`]: the verbs of the command line.
 //!
-//! [`clock`], [`pointer`], [`secret`], [`telemetry`] and [`tls`] each own one small
-//! thing.
+//! [`clock`], [`pointer`], [`schema`], [`secret`], [`telemetry`] and [`tls`] each own
+//! one small thing.
 
 pub mod admin;
 pub mod cli;
@@ -31,6 +31,7 @@ pub mod journal;
 pub mod kit;
 pub mod pointer;
 pub mod policy;
+pub mod schema;
 pub mod secret;
 pub mod sim;
 pub mod telemetry;

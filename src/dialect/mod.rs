@@ -10,8 +10,8 @@
 //! What all share: [`json`] (places in JSON text), [`node`] (values, read
 //! lazily), [`edit`] (JSON pointers), [`sse`] (frames), [`stream`] (what a frame
 //! is), [`whole`] (bodies that are no answer), [`writer`] (a stream to a
-//! client), [`answer`] (what a policy sees), [`schema`], [`continuation`] (the
-//! seam of a continued stream), [`errors`] and [`hints`] (error replies),
+//! client), [`answer`] (what a policy sees), [`continuation`] (the seam of a
+//! continued stream), [`errors`] and [`hints`] (error replies),
 //! [`headers`], [`door`] (clients' paths), [`provider`] (providers' URLs),
 //! [`target`] (what models and servers can do), `wording` (what a client calls
 //! its fields), [`catalog`] (which model can do
@@ -38,7 +38,6 @@ mod peeking;
 pub mod provider;
 pub mod request;
 pub mod responses;
-pub mod schema;
 pub mod sse;
 pub mod stream;
 pub mod target;

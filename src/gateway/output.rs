@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::dialect::{AnswerText, CallText, FinishReason, json, schema};
+use crate::dialect::{AnswerText, CallText, FinishReason, json};
 use crate::policy::{Finish, OutputView, ToolCall};
+use crate::schema;
 
 /// An answer, or the beginning of one.
 #[derive(Debug)]

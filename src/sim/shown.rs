@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::performance::Answer;
 use crate::failover::Features;
 use crate::policy::{Finish, OutputView, RequestView, ToolCall};
+use crate::schema;
 
 const FILLER: &str = "All work and no play makes a dull answer. ";
 
@@ -112,15 +113,8 @@ impl OutputView for ShownAnswer {
     fn violations(&self, schema: &str) -> Vec<String> {
         let Some(text) = &self.answer.text else {
             let broken = !self.answer.keeps_promise;
-            return broken.then(|| "it is no JSON".to_owned()).into_iter().collect();
+            return broken.then(|| "the text is not JSON".to_owned()).into_iter().collect();
         };
-        let Ok(value) = serde_json::from_str::<Value>(text) else {
-            return vec!["it is no JSON".to_owned()];
-        };
-        let schema = serde_json::from_str(schema).unwrap_or(Value::Bool(true));
-        match jsonschema::validator_for(&schema) {
-            Ok(validator) => validator.iter_errors(&value).take(8).map(|e| e.to_string()).collect(),
-            Err(error) => vec![format!("the schema is none: {error}")],
-        }
+        schema::violations(text, schema)
     }
 }
