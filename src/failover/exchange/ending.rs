@@ -99,7 +99,7 @@ impl Exchange {
             Some(Phase::Connect | Phase::Headers | Phase::FirstToken) => {
                 self.had_fair_time(attempt, now)
             }
-            None => true,
+            None => !attempt.no_end,
         };
         let weight = match (ruling.counts && fair, ruling.class.weight()) {
             (false, _) => Weight::None,

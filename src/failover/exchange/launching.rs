@@ -147,6 +147,7 @@ impl Exchange {
             exempt_until: None,
             checked: false,
             unsent: false,
+            no_end: false,
             state: AttemptState::Running,
             pass: Some(pass),
         });

@@ -154,6 +154,9 @@ struct Attempt {
     checked: bool,
     /// The request could not be put to the target.
     unsent: bool,
+    /// It was asked to go on with a text and said nothing, as it should if there
+    /// is no more: that nobody can know it is not to blame for.
+    no_end: bool,
     state: AttemptState,
     pass: Option<Pass>,
 }
@@ -356,11 +359,13 @@ impl Exchange {
         if !matches!(attempt.state, AttemptState::Running) {
             return;
         }
-        // Once the model said why it stopped, only the terminator can be lost.
-        if attempt.finished && matches!(outcome, Outcome::Cut { .. } | Outcome::Malformed { .. }) {
+        // Once the model said why it stopped, only the terminator can be lost,
+        // whatever comes in its place.
+        if attempt.finished {
             outcome = Outcome::Completed;
         }
         if outcome == Outcome::Completed && no_end {
+            attempt.no_end = true;
             outcome = Outcome::NotAnAnswer { detail: "an empty continuation".to_owned() };
         }
         if let Outcome::Error(reply) = &mut outcome {

@@ -128,6 +128,34 @@ fn an_empty_continuation_is_no_end() {
     }
 }
 
+/// A target that has nothing to add is not to blame for what cannot be known.
+#[test]
+fn an_empty_continuation_is_held_against_nobody() {
+    check(
+        "a b(no-prefill,row=1) | attempts=2",
+        "0ms begin          -> start a1
+        10ms a1 content 5  -> deliver a1
+        20ms a1 cut        -> continue b2
+        40ms b2 content 0  -> deliver b2
+        50ms b2 finished
+        60ms b2 done       -> refuse 502 upstream_error exhausted after=1s",
+    );
+}
+
+/// Once the model said why it stopped, the answer is whole, whatever follows.
+#[test]
+fn after_the_finish_nothing_is_a_failure() {
+    for end in ["done", "cut", "malformed", "reset", "500 server-error", "429 rate-limit"] {
+        let script = format!(
+            "0ms begin          -> start a1
+            10ms a1 content 5  -> deliver a1
+            20ms a1 finished
+            30ms a1 {end}      -> finish"
+        );
+        check("a b", &script);
+    }
+}
+
 #[test]
 fn an_answer_without_text_yet_is_still_continued() {
     check(
