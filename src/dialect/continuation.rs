@@ -15,6 +15,9 @@
 //! There the seam prefers to swallow; but of a target that takes the answer so
 //! far as the beginning of its own turn, and so should not repeat anything, only
 //! a restart is swallowed, or 12 bytes that the delivered text has but once.
+//!
+//! A target may be shown the delivered text without the white space at its end,
+//! and will say that again: as much of it as comes back is swallowed.
 
 use super::request::Continuation;
 
@@ -65,12 +68,15 @@ struct Hold {
     /// How far the continuation went along with the beginning.
     restarted: usize,
     asked: Continuation,
+    /// Bytes of `delivered` that the target was shown.
+    shown: usize,
 }
 
 impl Seam {
-    /// The seam after `delivered`, for a target that was asked in this way.
+    /// The seam after `delivered`, for a target that was shown this many bytes
+    /// of it and was asked in this way.
     #[must_use]
-    pub fn new(delivered: &str, asked: Continuation) -> Self {
+    pub fn new(delivered: &str, shown: usize, asked: Continuation) -> Self {
         if delivered.is_empty() {
             return Self { state: State::Passing };
         }
@@ -88,6 +94,7 @@ impl Seam {
             repeated: 0,
             restarted: 0,
             asked,
+            shown,
         };
         Self { state: State::Holding(hold) }
     }
@@ -155,7 +162,14 @@ impl Hold {
         if half || self.restarted >= MISFIT {
             return Err(Misfit);
         }
-        Ok(0)
+        Ok(self.unseen_repeated())
+    }
+
+    /// Bytes of the continuation that say again what its target was not shown.
+    fn unseen_repeated(&self) -> usize {
+        let unseen = self.delivered[self.shown..].bytes();
+        let same = unseen.zip(self.held.bytes()).take_while(|(ours, theirs)| ours == theirs);
+        self.held.floor_char_boundary(same.count())
     }
 
     fn significant(&self) -> bool {
@@ -183,7 +197,11 @@ mod tests {
 
     /// Feeds the continuation in pieces of this many characters.
     fn join(delivered: &str, continuation: &str, piece: usize) -> Result<String, Misfit> {
-        let mut seam = Seam::new(delivered, Continuation::Ask);
+        let seam = Seam::new(delivered, delivered.len(), Continuation::Ask);
+        feed(seam, continuation, piece)
+    }
+
+    fn feed(mut seam: Seam, continuation: &str, piece: usize) -> Result<String, Misfit> {
         let mut out = String::new();
         let characters: Vec<char> = continuation.chars().collect();
         for piece in characters.chunks(piece) {
@@ -240,7 +258,7 @@ mod tests {
 
     #[test]
     fn an_exact_continuation_is_not_held() {
-        let mut seam = Seam::new("The quick brown", Continuation::Ask);
+        let mut seam = Seam::new("The quick brown", 15, Continuation::Ask);
         assert_eq!(seam.push("!"), Ok(Some("!".into())));
         assert_eq!(seam.push("The"), Ok(Some("The".into())));
     }
@@ -266,13 +284,37 @@ mod tests {
             ("one two three four ", "two three four five", "five"),
             ("one two three ", "one two three four", "four"),
         ] {
-            let mut seam = Seam::new(delivered, Continuation::Prefill);
+            let mut seam = Seam::new(delivered, delivered.len(), Continuation::Prefill);
             let mut whole = String::new();
             for piece in continuation.split_inclusive(' ') {
                 whole.push_str(&seam.push(piece).expect("a fit").unwrap_or_default());
             }
             whole.push_str(&seam.end().expect("a fit").unwrap_or_default());
             assert_eq!(whole, rest, "{delivered:?} + {continuation:?}");
+        }
+    }
+
+    #[test]
+    fn white_space_that_the_target_was_not_shown_comes_once() {
+        for (delivered, continuation, rest) in [
+            ("def f():\n    ", "\n    return 1", "return 1"),
+            ("def f():\n", "\n    return 1", "    return 1"),
+            ("def f():\n    ", "\n  return 1", "return 1"),
+            ("one ", " two", "two"),
+            ("one ", "two", "two"),
+            ("one ", "\ntwo", "\ntwo"),
+            ("one\u{3000}", "\u{3000}two", "two"),
+            ("one\u{3000}", "\u{3001}two", "\u{3001}two"),
+            ("one \n\n", " \n\n\n two", "\n two"),
+            ("one two ", "one two three", "three"),
+            ("one", " two", " two"),
+        ] {
+            for piece in [1, 2, 100] {
+                let shown = delivered.trim_end().len();
+                let seam = Seam::new(delivered, shown, Continuation::Prefill);
+                let whole = feed(seam, continuation, piece);
+                assert_eq!(whole, Ok(rest.to_owned()), "{delivered:?} + {continuation:?}");
+            }
         }
     }
 

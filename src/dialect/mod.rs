@@ -121,6 +121,17 @@ impl Dialect {
         }
     }
 
+    /// What a target of this dialect is shown of the text so far: a last turn of
+    /// Anthropic's that ends in white space is refused.
+    #[must_use]
+    pub fn shown(self, partial: &str, how: Continuation) -> &str {
+        match (self, how) {
+            (Self::Anthropic, Continuation::Prefill) => partial.trim_end(),
+            (Self::OpenAi | Self::Responses | Self::Gemini, Continuation::Prefill)
+            | (_, Continuation::Ask) => partial,
+        }
+    }
+
     /// A client's own body as a target of its dialect takes it: with the target's
     /// model where the URL is not enough, and without what other providers left
     /// in the conversation (wire formats §4.8).

@@ -165,10 +165,11 @@ impl Relay {
         self.respond(response);
     }
 
-    /// From now on pieces continue `delivered`.
-    pub fn continue_after(&mut self, delivered: &str, asked: Continuation) {
+    /// From now on pieces continue `delivered`, of which their target was shown
+    /// this many bytes.
+    pub fn continue_after(&mut self, delivered: &str, shown: usize, asked: Continuation) {
         if let Some(stream) = &mut self.stream {
-            stream.seam = Some(Seam::new(delivered, asked));
+            stream.seam = Some(Seam::new(delivered, shown, asked));
             stream.closing.clear();
             stream.closing_bytes = 0;
         }

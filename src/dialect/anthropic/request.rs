@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 
+use crate::dialect::Dialect;
 use crate::dialect::json::{self, Item, Items, Patch, Span};
 use crate::dialect::node::Node;
 use crate::dialect::peeking::{self, Blobs, Mark, Marks};
@@ -106,12 +107,8 @@ pub fn continue_from(
 ) -> Result<Bytes, BadRequest> {
     let mut patches: Vec<Patch> =
         peek.model_span.iter().map(|span| model_patch(span, model)).collect();
-    // A last turn that ends in white space is refused, and so is any that is
-    // nothing else.
-    let partial = match how {
-        Continuation::Prefill => partial.trim_end(),
-        Continuation::Ask => partial,
-    };
+    let partial = Dialect::Anthropic.shown(partial, how);
+    // A turn that is nothing but white space is refused.
     if !partial.trim().is_empty() {
         let missing = || peeking::missing("messages");
         let messages = peek.turns.as_ref().ok_or_else(missing)?;

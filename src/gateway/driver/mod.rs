@@ -493,7 +493,9 @@ impl Driver {
             let held = std::mem::take(&mut running.held);
             let facts = &self.route.rules.candidates[candidate.index()].facts;
             let asked = facts.continuation(&self.call);
-            self.relay.continue_after(&self.said, asked);
+            let endpoint = &self.route.targets[candidate.index()].endpoint;
+            let shown = endpoint.wire(self.inquiry.dialect).shown(&self.said, asked);
+            self.relay.continue_after(&self.said, shown.len(), asked);
             return self.forward(id, held).err();
         }
         let mut headers = std::mem::take(&mut running.headers);
