@@ -119,9 +119,12 @@ impl Quirks {
     pub const NO_JSON_SCHEMA: Self = Self(1 << 10);
     /// `reasoning_effort` is refused.
     pub const NO_REASONING_EFFORT: Self = Self(1 << 11);
+    /// Streams do not say why the model stopped: their terminator alone ends
+    /// them.
+    pub const NO_FINISH_REASON: Self = Self(1 << 12);
 
     /// Every quirk with its name in configurations.
-    pub const NAMES: [(&'static str, Self); 12] = [
+    pub const NAMES: [(&'static str, Self); 13] = [
         ("max-tokens", Self::MAX_TOKENS),
         ("no-stream-options", Self::NO_STREAM_OPTIONS),
         ("no-developer-role", Self::NO_DEVELOPER_ROLE),
@@ -134,6 +137,7 @@ impl Quirks {
         ("functions-only", Self::FUNCTIONS_ONLY),
         ("no-json-schema", Self::NO_JSON_SCHEMA),
         ("no-reasoning-effort", Self::NO_REASONING_EFFORT),
+        ("no-finish-reason", Self::NO_FINISH_REASON),
     ];
 
     #[must_use]

@@ -22,8 +22,8 @@ use crate::dialect::hub::legend::Undo;
 use crate::dialect::hub::{Answer, Legend};
 use crate::dialect::sse::End;
 use crate::dialect::{
-    AnswerText, Dialect, Frame, Framer, Part, Reader, Task, gemini, headers, hints, openai, sse,
-    stream, whole,
+    AnswerText, Dialect, FinishReason, Frame, Framer, Part, Quirks, Reader, Task, gemini, headers,
+    hints, openai, sse, stream, whole,
 };
 use crate::failover::Outcome;
 use crate::secret::Secret;
@@ -68,6 +68,8 @@ struct Streaming {
     /// What is wanted are events.
     events: bool,
     content_seen: bool,
+    /// The provider says why the model stopped.
+    explains: bool,
 }
 
 /// See the module.
@@ -198,6 +200,7 @@ impl Attempt {
                 reader: self.expect.reader(),
                 events: self.expect.form != Form::Bytes,
                 content_seen: false,
+                explains: !self.endpoint.quirks().has(Quirks::NO_FINISH_REASON),
             }))
         } else {
             State::Whole { body, read: BytesMut::new(), content_type }
@@ -400,8 +403,18 @@ impl Streaming {
     /// The stream's outcome, if this part decides it.
     fn end_of(&self, part: &Part) -> Option<Outcome> {
         match part {
-            Part::Done if self.content_seen => Some(Outcome::Completed),
-            Part::Done => Some(Outcome::NotAnAnswer { detail: "an empty stream".to_owned() }),
+            Part::Done if !self.content_seen => {
+                Some(Outcome::NotAnAnswer { detail: "an empty stream".to_owned() })
+            }
+            // What stands between us and the model may have lost it, and end
+            // its own stream properly.
+            Part::Done
+                if self.explains && self.reader.answer().finish == FinishReason::Unfinished =>
+            {
+                let detail = "the stream ended without saying why the model stopped";
+                Some(Outcome::Cut { detail: detail.to_owned() })
+            }
+            Part::Done => Some(Outcome::Completed),
             Part::Error(reply) => Some(Outcome::Error(reply.clone())),
             Part::Malformed { detail } => Some(Outcome::Malformed { detail: detail.clone() }),
             Part::Finish(_) | Part::Usage | Part::Lifecycle if self.reader.ended() => {

@@ -59,6 +59,79 @@ async fn a_stream_that_goes_on_after_its_end_is_over() {
     assert!(said.text.starts_with("so it is") && said.done == 1 && said.errors.is_empty());
 }
 
+/// What says why the model stopped ends the answer, also if an error follows:
+/// nobody is asked to go on, and the last words are not lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_after_the_finish_is_no_failure() {
+    let error = json!({ "error": { "message": "usage accounting failed", "code": 500 } });
+    let stream = chunk(&json!({ "role": "assistant", "content": "so " }), None)
+        + &chunk(&json!({ "content": "it is" }), Some("stop"))
+        + &format!("data: {error}\n\n");
+    let a = scripted(head("text/event-stream") + &stream).await;
+    let b = provider("b", "ok");
+    let setup = Setup::new().with(&table("a", "openai", a)).provider("b", &b);
+    let gateway = setup.route("m", &["a/m", "b/m"]).start().await;
+    let said = Said::of(&gateway.ask(&chat("m", "hi", true)).await);
+    said.is_whole("so it is", true).unwrap_or_else(|e| panic!("{e}: {said:?}"));
+    assert_eq!(asked(&b, "m"), 0);
+}
+
+/// A stream that ends properly without saying why the model stopped was cut
+/// before its provider: unless that never says why.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proper_end_without_a_reason_is_a_cut() {
+    let stream = chunk(&json!({ "role": "assistant", "content": answer("hi", 3) }), None)
+        + "data: [DONE]\n\n";
+    let a = scripted(head("text/event-stream") + &stream).await;
+    let b = provider("b", "ok");
+    let with = |more: &str, targets: &[&str]| {
+        let setup = Setup::new().with(&format!("{}\n{more}", table("a", "openai", a)));
+        setup.provider("b", &b).route("m", targets)
+    };
+    let gateway = with("", &["a/m", "b/m"]).start().await;
+    let said = Said::of(&gateway.ask(&chat("m", "hi", true)).await);
+    said.is_whole(&answer("hi", DEFAULT_WORDS), true).unwrap_or_else(|e| panic!("{e}: {said:?}"));
+    let gateway = with("", &["a/m"]).start().await;
+    let said = Said::of(&gateway.ask(&chat("m", "hi", true)).await);
+    assert!(said.errors.len() == 1 && said.done == 0 && said.finishes.is_empty(), "{said:?}");
+    let gateway = with("quirks = [\"no-finish-reason\"]", &["a/m", "b/m"]).start().await;
+    let said = Said::of(&gateway.ask(&chat("m", "hi", true)).await);
+    assert!(said.done == 1 && said.text == answer("hi", 3) && said.errors.is_empty(), "{said:?}");
+}
+
+/// Anthropic's are not shown the white space that a text was cut at, and say it
+/// again.
+#[tokio::test(flavor = "multi_thread")]
+async fn white_space_at_the_seam_comes_once() {
+    let beginning = chunk(&json!({ "role": "assistant", "content": "def f():\n    " }), None);
+    let a = scripted(head("text/event-stream") + &beginning).await;
+    let event = |event: &serde_json::Value| {
+        format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default())
+    };
+    let events: String = [
+        json!({ "type": "message_start", "message": { "id": "m1", "type": "message",
+            "role": "assistant", "model": "m", "content": [], "stop_reason": null,
+            "stop_sequence": null, "usage": { "input_tokens": 3, "output_tokens": 1 } } }),
+        json!({ "type": "content_block_start", "index": 0,
+            "content_block": { "type": "text", "text": "" } }),
+        json!({ "type": "content_block_delta", "index": 0,
+            "delta": { "type": "text_delta", "text": "\n    return 1\n" } }),
+        json!({ "type": "content_block_stop", "index": 0 }),
+        json!({ "type": "message_delta", "delta": { "stop_reason": "end_turn",
+            "stop_sequence": null }, "usage": { "output_tokens": 5 } }),
+        json!({ "type": "message_stop" }),
+    ]
+    .iter()
+    .map(event)
+    .collect();
+    let b = scripted(head("text/event-stream") + &events).await;
+    let setup = Setup::new().with(&table("a", "openai", a)).with(&table("b", "anthropic", b));
+    let prefilled = "b/m features = [\"streaming\", \"prefill\"]";
+    let gateway = setup.route("m", &["a/m", prefilled]).start().await;
+    let said = Said::of(&gateway.ask(&chat("m", "hi", true)).await);
+    said.is_whole("def f():\n    return 1\n", true).unwrap_or_else(|e| panic!("{e}: {said:?}"));
+}
+
 /// A target that is asked to go on and says nothing has not ended the answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_continuation_is_no_end() {
