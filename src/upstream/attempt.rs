@@ -2,7 +2,7 @@
 //! reports. Dropping it cancels the request.
 
 use std::collections::VecDeque;
-use std::future::Future;
+use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -18,6 +18,7 @@ use super::endpoint::{Asked, Endpoint, root_cause};
 use super::report::{
     ErrorBody, Expect, Form, Headers, Piece, PieceContent, Report, Whole, WholeContent,
 };
+use super::sending::Sending;
 use crate::dialect::hub::legend::Undo;
 use crate::dialect::hub::{Answer, Legend};
 use crate::dialect::sse::End;
@@ -37,8 +38,6 @@ const ERROR_BODY_TIME: Duration = Duration::from_secs(1);
 /// How long, and how far, a finished connection is read on so that it can be
 /// used again.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
-
-type Sending = Pin<Box<dyn Future<Output = reqwest::Result<Response>> + Send>>;
 
 enum State {
     Sending(Sending),
@@ -96,12 +95,11 @@ impl Attempt {
         forwarded: HeaderMap,
         body: Bytes,
     ) -> Option<Self> {
-        let request = endpoint.request(expect.asked, forwarded, body)?;
-        let sending = endpoint.client().execute(request);
+        let sending = Sending::new(endpoint, expect.asked, forwarded, body)?;
         Some(Self {
             endpoint: Arc::clone(endpoint),
             expect,
-            state: State::Sending(Box::pin(sending)),
+            state: State::Sending(sending),
             queue: VecDeque::new(),
             answered: None,
         })
@@ -127,7 +125,7 @@ impl Attempt {
                 return Poll::Ready(report);
             }
             match &mut self.state {
-                State::Sending(sending) => match ready!(sending.as_mut().poll(cx)) {
+                State::Sending(sending) => match ready!(sending.poll(&self.endpoint, cx)) {
                     Ok(response) => self.headed(response),
                     Err(error) => self.end(not_sent(&error)),
                 },

@@ -1,11 +1,13 @@
 //! Where a target's requests go: its HTTP client, its URLs, its credential.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use reqwest::{Client, Request, Url, redirect, retry};
+use reqwest::{Client, ClientBuilder, Request, Url, redirect, retry};
 
+use super::sending::NoteOpening;
 use crate::dialect::provider::Ask;
 use crate::dialect::{Dialect, Quirks, Site, Task};
 use crate::secret::Secret;
@@ -21,6 +23,9 @@ const SHORTEST_SECRET: usize = 8;
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     client: Client,
+    /// The same without kept connections, once it is needed.
+    unpooled: Arc<OnceLock<Option<Client>>>,
+    connect_timeout: Duration,
     site: Site,
     quirks: Quirks,
     /// By what is asked; see [`Endpoint::of_model`].
@@ -50,8 +55,6 @@ pub enum EndpointError {
 }
 
 impl Endpoint {
-    /// HTTP/1.1 only: a stream that is not read then costs its own connection,
-    /// never one it shares.
     pub fn new(
         site: Site,
         quirks: Quirks,
@@ -59,20 +62,9 @@ impl Endpoint {
         own_headers: &[(String, Secret)],
         connect_timeout: Duration,
     ) -> Result<Self, EndpointError> {
-        let mut builder = Client::builder();
-        if !site.base_url.starts_with("https") {
-            // Without TLS there is no need of the machine's certificates.
-            builder = builder.tls_certs_only([]);
-        }
-        let client = builder
-            .http1_only()
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .no_proxy()
-            .referer(false)
-            .tcp_nodelay(true)
-            .connect_timeout(connect_timeout)
+        let client = client(&site, connect_timeout)
             .pool_idle_timeout(IDLE)
+            .connector_layer(NoteOpening)
             .build()
             .map_err(|e| EndpointError::Tls(root_cause(&e)))?;
         Url::parse(&site.base_url).map_err(|_| EndpointError::Url(site.base_url.clone()))?;
@@ -89,7 +81,9 @@ impl Endpoint {
             headers.entry(name).or_insert(value);
         }
         let secrets = secrets(secret, own_headers);
-        Ok(Self { client, site, quirks, urls: Vec::new(), headers, secrets })
+        let unpooled = Arc::default();
+        let urls = Vec::new();
+        Ok(Self { client, unpooled, connect_timeout, site, quirks, urls, headers, secrets })
     }
 
     /// The same for one model, with the URLs of everything it can be asked.
@@ -144,6 +138,12 @@ impl Endpoint {
         &self.client
     }
 
+    /// A client that opens a connection for every request.
+    pub(super) fn unpooled(&self) -> Option<&Client> {
+        let unpooled = || client(&self.site, self.connect_timeout).pool_max_idle_per_host(0);
+        self.unpooled.get_or_init(|| unpooled().build().ok()).as_ref()
+    }
+
     /// `None` for what the provider does not have.
     pub(super) fn request(
         &self,
@@ -159,6 +159,24 @@ impl Endpoint {
         *request.body_mut() = Some(body.into());
         Some(request)
     }
+}
+
+/// HTTP/1.1 only: a stream that is not read then costs its own connection, never
+/// one it shares.
+fn client(site: &Site, connect_timeout: Duration) -> ClientBuilder {
+    let mut builder = Client::builder();
+    if !site.base_url.starts_with("https") {
+        // Without TLS there is no need of the machine's certificates.
+        builder = builder.tls_certs_only([]);
+    }
+    builder
+        .http1_only()
+        .redirect(redirect::Policy::none())
+        .retry(retry::never())
+        .no_proxy()
+        .referer(false)
+        .tcp_nodelay(true)
+        .connect_timeout(connect_timeout)
 }
 
 /// The key, and the values of the operator's own headers: which of those are keys

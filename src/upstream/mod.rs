@@ -5,6 +5,7 @@
 mod attempt;
 mod endpoint;
 mod report;
+mod sending;
 
 pub use attempt::Attempt;
 pub use endpoint::{Asked, Endpoint, EndpointError};

@@ -15,6 +15,7 @@ mod gateway_drain;
 mod gateway_policies;
 mod gateway_rules;
 mod gateway_swaps;
+mod kept_connections;
 mod policy_builtin;
 mod policy_contract;
 mod policy_decisions;
