@@ -167,7 +167,7 @@ async fn an_answer_too_large_to_be_held_is_handed_on_as_it_comes() {
     for (model, complete) in [("m", true), ("m!cut-fin", false)] {
         let (a, b) = (provider("same", "ok"), provider("b", "ok"));
         let setup = Setup::new().provider("a", &a).provider("b", &b);
-        let setup = setup.rule("answer_timeout_max", "\"15s\"");
+        let setup = setup.rule("deadline", "\"90s\"").rule("answer_timeout_max", "\"60s\"");
         let gateway = setup.route("m", &[&format!("a/{model}"), "b/m"]).start().await;
         let mut call = many_embeddings();
         if !complete {

@@ -164,7 +164,7 @@ async fn a_slow_reader_costs_only_itself() {
     let a = provider("a", "ok");
     let setup = Setup::new().server("stream_buffer = \"16KiB\"").provider("a", &a);
     let gateway = setup
-        .rule("chunk_timeout", "\"300ms\"")
+        .rule("chunk_timeout", "\"1s\"")
         .route("long", &[&format!("a/{model}")])
         .route("m", &["a/m"])
         .start()
@@ -180,7 +180,7 @@ async fn a_slow_reader_costs_only_itself() {
     // For longer than a chunk's limit the provider is not read: a blocked stream
     // is no stalled one, and what it has to say is in nobody's memory.
     let long = |a: &Server| a.log().iter().find(|seen| seen.model == model)?.ended();
-    let written = tokio::time::timeout(Duration::from_millis(600), a.wait_for(long)).await;
+    let written = tokio::time::timeout(Duration::from_millis(1500), a.wait_for(long)).await;
     assert!(written.is_err(), "the provider could write it all");
     body.extend_from_slice(&slow.rest().await.body);
     let said = Said::in_stream(&String::from_utf8_lossy(&body));
