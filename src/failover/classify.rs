@@ -151,6 +151,13 @@ impl FailureClass {
         }
     }
 
+    /// Whether the failure is one of the request as that target takes it:
+    /// another may take the same.
+    #[must_use]
+    pub const fn is_of_the_target(self) -> bool {
+        matches!(self, Self::Unsupported | Self::ContextLength | Self::BadRequest)
+    }
+
     /// What a provider's verdict on a translated request means. What is wrong
     /// with that need not be wrong with the client's own (wire formats §6, row 9).
     #[must_use]

@@ -217,3 +217,22 @@ async fn a_primary_that_dies_under_load_costs_nothing_but_time() {
     assert_eq!(requests(&b), 60);
     assert!(requests(&a) <= 60 + 20, "asked {} times", requests(&a));
 }
+
+/// That a stand-in cannot take a call is not the client's to mend while the
+/// target that can is only out for a while.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stand_in_that_cannot_take_a_call_hides_no_passing_failure() {
+    let (a, b) = (provider("a", "429:retry-after=60"), provider("b", "ok"));
+    let call = serde_json::json!({ "model": "m", "logprobs": true,
+        "messages": [{ "role": "user", "content": "hi" }] });
+    for targets in [&["a/gpt-x"][..], &["a/gpt-x", "b/claude-x"]] {
+        let setup = Setup::new().provider("a", &a).provider_of("b", "anthropic", &b);
+        let gateway = setup.route("m", targets).start().await;
+        for n in ["first", "second"] {
+            let reply = gateway.ask(&call).await;
+            assert_eq!(reply.status, 429, "{n} call at {targets:?}: {}", reply.text());
+            assert_eq!(reply.header("retry-after"), Some("60"), "{n} call at {targets:?}");
+        }
+    }
+    assert_eq!(b.counts().requests, 0);
+}

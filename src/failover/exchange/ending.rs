@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Action, AttemptState, Delivery, Exchange};
 use crate::failover::attempt::{Failure, Outcome, Phase};
-use crate::failover::call::{AttemptId, Bar};
+use crate::failover::call::{AttemptId, Bar, CandidateId};
 use crate::failover::classify::{FailureClass, Weight};
 use crate::failover::consult::{Decider, NextStep, PolicyRefusal, Ruling};
 use crate::failover::fallback;
@@ -284,6 +284,11 @@ impl Exchange {
         common
     }
 
+    /// Whether only time keeps a target from this call.
+    fn is_coming_back(&self, now: Timestamp) -> bool {
+        self.first_to_come_back(now).is_some()
+    }
+
     /// In how long the first target comes back that only time keeps from this
     /// call; `None` if there is no such target.
     fn first_to_come_back(&self, now: Timestamp) -> Option<Duration> {
@@ -316,6 +321,9 @@ impl Exchange {
             Cause::NothingToTry => {
                 self.cooling_class(now).map_or((503, "no_target_available"), refusal::status_of)
             }
+            Cause::Exhausted if class.is_of_the_target() && self.is_coming_back(now) => {
+                self.cooling_class(now).map_or((503, "no_target_available"), refusal::status_of)
+            }
             Cause::Exhausted | Cause::Rejected | Cause::Policy | Cause::Surfaced(_) => {
                 refusal::status_of(class)
             }
@@ -325,7 +333,7 @@ impl Exchange {
         let retry_after = may_pass(status).then(|| self.soonest_recovery(now));
         let mut failures = self.attempts.iter().filter_map(super::Attempt::own_failure);
         let unsent = failures.find(|f| f.class == class && refusal::unsent_field(f).is_some());
-        let param = unsent.and_then(refusal::unsent_field);
+        let param = unsent.and_then(refusal::unsent_field).filter(|_| !may_pass(status));
         let code = if param.is_some() { refusal::unsent_code(class) } else { code }.to_owned();
         self.refuse(Refusal { status, code, message, param, retry_after, cause }, now);
     }
@@ -354,7 +362,14 @@ impl Exchange {
     /// When the first of the targets may be tried again, within what clients
     /// can be asked to wait.
     fn soonest_recovery(&self, now: Timestamp) -> Duration {
-        let cooldowns = self.route.candidates.iter().map(|c| c.target.snapshot(now).cooldown);
+        let cannot_take_it = |id: CandidateId| {
+            let here = self.attempts.iter().filter(|attempt| attempt.launch.candidate == id);
+            let mut failures = here.filter_map(super::Attempt::own_failure);
+            failures.any(|failure| failure.class.is_of_the_target())
+        };
+        let all = (0..).map(CandidateId).zip(&self.route.candidates);
+        let hopeful = all.filter(|(id, _)| !cannot_take_it(*id));
+        let cooldowns = hopeful.map(|(_, candidate)| candidate.target.snapshot(now).cooldown);
         let soonest = cooldowns.min().unwrap_or_default();
         soonest.clamp(SHORTEST_RETRY_AFTER, LONGEST_RETRY_AFTER)
     }

@@ -44,11 +44,11 @@ impl Exchange {
     }
 
     fn bar_to(&self, ask: Ask, id: CandidateId, now: Timestamp) -> Option<Bar> {
-        if !self.may_retry(id) {
-            return Some(Bar::TriedOut);
-        }
         if self.attempts.iter().any(|a| a.launch.candidate == id && a.is_hopeless()) {
             return Some(Bar::Hopeless);
+        }
+        if !self.may_retry(id) {
+            return Some(Bar::TriedOut);
         }
         let candidate = self.route.candidates.get(id.index())?;
         let first = &self.route.candidates.first()?.facts;

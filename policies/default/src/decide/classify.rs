@@ -1,6 +1,6 @@
 //! What a failure means and what follows from it.
 
-use super::{Settings, obstacle};
+use super::{Obstacle, Settings, obstacle};
 use crate::contract::backstay::policy::types::{
     Attempt, Bar, Call, Candidate, Failure, FailureClass, NextStep, Ruling,
 };
@@ -85,12 +85,16 @@ impl Case<'_> {
                 let elsewhere = Settings::read(&self.call.settings).reselect_on_content_filter;
                 (reselect_if(elsewhere), 0)
             }
-            FailureClass::ContextLength => (reselect_if(self.another(self.window())), 0),
-            FailureClass::Unsupported => (reselect_if(self.another(None)), 0),
+            FailureClass::ContextLength => {
+                (reselect_if(self.another(self.window()) || self.another_later()), 0)
+            }
+            FailureClass::Unsupported => {
+                (reselect_if(self.another(None) || self.another_later()), 0)
+            }
             // Nothing was sent: the gateway could not read the request well
             // enough to translate it. Another target may take it as it is.
             FailureClass::BadRequest if self.failure.status.is_none() => {
-                (reselect_if(self.another(None)), 0)
+                (reselect_if(self.another(None) || self.another_later()), 0)
             }
             FailureClass::BadRequest | FailureClass::Cancelled => (NextStep::Surface, 0),
         }
@@ -158,6 +162,17 @@ impl Case<'_> {
     /// The context window that proved too small, if it is known.
     fn window(&self) -> Option<u32> {
         self.failed_candidate()?.context_window
+    }
+
+    /// Whether another candidate could take the call but for what passes by
+    /// itself: then the client is not told that its request is at fault, which
+    /// is so for a stand-in only.
+    fn another_later(&self) -> bool {
+        (0..).zip(self.candidates).any(|(id, candidate): (u32, _)| {
+            let obstacle = obstacle(self.call, candidate, None);
+            id != self.failed
+                && matches!(obstacle, Some(Obstacle::Barred(bar)) if bar != Bar::Hopeless)
+        })
     }
 
     /// Whether another candidate could take the call now.

@@ -59,10 +59,12 @@ const fn passes(bar: Bar) -> bool {
 
 fn classify(call: &Call, question: &Question, failed: CandidateId, failure: &Failure) -> Ruling {
     let tried = &question.candidates[failed.index()];
-    let another = (0..)
-        .map(CandidateId)
-        .zip(&question.candidates)
-        .any(|(id, candidate)| id != failed && candidate.barred.is_none() && fits(call, candidate));
+    let others = || {
+        let all = (0..).map(CandidateId).zip(&question.candidates);
+        all.filter(|(id, other)| *id != failed && fits(call, other)).map(|(_, other)| other.barred)
+    };
+    let another = others().any(|barred| barred.is_none());
+    let another_later = others().any(|barred| barred.is_some_and(|bar| bar != Bar::Hopeless));
     let may_retry = question.attempts_left > 0 && tried.tried <= 1 && question.delivered == 0;
     let asked = failure.retry_after.unwrap_or_default();
     let worth_it = asked <= LONGEST_WAIT && asked < question.time_left;
@@ -85,10 +87,10 @@ fn classify(call: &Call, question: &Question, failed: CandidateId, failure: &Fai
         | FailureClass::InvalidOutput
         | FailureClass::StreamBroken
         | FailureClass::Unknown => (NextStep::Reselect, asked),
-        FailureClass::Unsupported | FailureClass::ContextLength if another => {
+        FailureClass::Unsupported | FailureClass::ContextLength if another || another_later => {
             (NextStep::Reselect, Duration::ZERO)
         }
-        FailureClass::BadRequest if another && failure.status.is_none() => {
+        FailureClass::BadRequest if (another || another_later) && failure.status.is_none() => {
             (NextStep::Reselect, Duration::ZERO)
         }
         FailureClass::Unsupported

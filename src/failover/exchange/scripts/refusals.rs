@@ -78,7 +78,7 @@ fn what_cannot_be_read_is_the_client_s_to_mend() {
     );
     check_all_fail(["unreadable"; 2], "400 invalid_value surfaced");
     check_all_fail(["unreadable", "503"], "503 server_is_overloaded exhausted after=1s");
-    check_all_fail(["503", "unreadable"], "400 invalid_value surfaced");
+    check_all_fail(["503", "unreadable"], "503 server_is_overloaded exhausted after=1s");
 }
 
 #[test]
@@ -100,6 +100,30 @@ fn retry_after_is_the_soonest_recovery_and_at_most_a_minute() {
         "429 rate_limit_exceeded exhausted after=9s",
     );
     check_all_fail(["429 retry-after=1h"; 2], "429 rate_limit_exceeded exhausted after=60s");
+}
+
+/// That a stand-in cannot take the call is not the client's to mend while its
+/// first target is only out for a while.
+#[test]
+fn a_passing_failure_is_not_hidden_by_a_stand_in() {
+    for stand_in in ["unsupported", "unreadable", "400 context-length"] {
+        check(
+            "a b",
+            &format!(
+                "0ms begin                     -> start a1
+                0ms a1 429 retry-after=30s    -> start b2
+                0ms b2 {stand_in}  -> refuse 429 rate_limit_exceeded exhausted after=30s"
+            ),
+        );
+        check(
+            "a b",
+            &format!(
+                "0ms a cools 40s rate-limited
+                0ms begin          -> start b1
+                0ms b1 {stand_in}  -> refuse 429 rate_limit_exceeded exhausted after=40s"
+            ),
+        );
+    }
 }
 
 #[test]
