@@ -142,12 +142,7 @@ fn with_progress<T>(scenario: &Scenario, run: impl FnOnce(sim::Progress<'_>) -> 
 
 fn finish(simulate: &Simulate, results: Vec<ScenarioResult>) -> ExitCode {
     let passed = results.iter().all(|result| result.reports.first().is_some_and(|r| r.passed));
-    if let Some(file) = &simulate.svg
-        && let Err(problem) = draw_all(file, &results)
-    {
-        complain(&problem);
-        return ExitCode::FAILURE;
-    }
+    let drawn = simulate.svg.as_ref().map_or(Ok(()), |file| draw_all(file, &results));
     if simulate.json {
         let results = Results { backstay_simulation: JSON_VERSION, scenarios: results };
         match serde_json::to_string_pretty(&results) {
@@ -157,6 +152,10 @@ fn finish(simulate: &Simulate, results: Vec<ScenarioResult>) -> ExitCode {
     } else {
         let shown: Vec<String> = results.iter().map(table::show).collect();
         say(&shown.join("\n").trim_end());
+    }
+    if let Err(problem) = drawn {
+        complain(&problem);
+        return ExitCode::from(MISUSED);
     }
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -267,6 +267,15 @@ fn the_exit_code_says_whether_it_held() {
         run_without_file(&["simulate", "--policy", &bad, &shipped("decisions.toml")]);
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("bad.toml: this is not WebAssembly"), "{said}");
+    // A picture that cannot be written costs nobody the report.
+    let picture = directory.path().join("gone/a.svg").display().to_string();
+    let (code, said) =
+        run_without_file(&["simulate", "--svg", &picture, &shipped("decisions.toml")]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains("gone/a.svg: cannot be written") && said.contains("nothing works"),
+        "{said}"
+    );
 }
 
 #[test]
