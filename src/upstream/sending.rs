@@ -10,14 +10,20 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use reqwest::Response;
+use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::endpoint::{Asked, Endpoint};
+
+/// A connection that died while nobody used it shows that within a round trip or
+/// two; what breaks later, broke at work.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 type Going = Pin<Box<dyn Future<Output = reqwest::Result<Response>> + Send>>;
 
@@ -26,6 +32,7 @@ pub struct Sending {
     going: Going,
     /// It has a connection that it opened itself.
     opened: bool,
+    sent: Instant,
     /// To send it again.
     spare: Option<(Asked, HeaderMap, Bytes)>,
 }
@@ -41,7 +48,8 @@ impl Sending {
     ) -> Option<Self> {
         let request = endpoint.request(asked, forwarded.clone(), body.clone())?;
         let going = Box::pin(endpoint.client().execute(request));
-        Some(Self { going, opened: false, spare: Some((asked, forwarded, body)) })
+        let spare = Some((asked, forwarded, body));
+        Some(Self { going, opened: false, sent: Instant::now(), spare })
     }
 
     pub fn poll(
@@ -54,13 +62,18 @@ impl Sending {
             let polled = self.going.as_mut().poll(cx);
             self.opened |= OPENED.get();
             match ready!(polled) {
-                Err(error) if !self.opened && is_lost(&error) => match self.again(endpoint) {
+                Err(error) if self.was_dead(&error) => match self.again(endpoint) {
                     Some(going) => self.going = going,
                     None => return Poll::Ready(Err(error)),
                 },
                 done => return Poll::Ready(done),
             }
         }
+    }
+
+    /// Whether its connection was dead when it was taken.
+    fn was_dead(&self, error: &reqwest::Error) -> bool {
+        !self.opened && self.sent.elapsed() < AT_ONCE && is_lost(error)
     }
 
     fn again(&mut self, endpoint: &Endpoint) -> Option<Going> {
