@@ -157,10 +157,12 @@ impl TargetFacts {
     }
 
     /// Whether the target offers what the call needs and has room for its input
-    /// and output.
+    /// and output. A continuation does without prefill, and an answer without
+    /// reasoning is better than none.
     #[must_use]
     pub fn can_serve(&self, call: &Call) -> bool {
-        self.offers.contains(call.needs.without(Features::PREFILL))
+        let needs = call.needs.without(Features::PREFILL).without(Features::REASONING);
+        self.offers.contains(needs)
             && self.context_window.is_none_or(|window| call.tokens() <= window)
     }
 }

@@ -5,8 +5,9 @@
 use std::time::Duration;
 
 use backstay::fake::{DEFAULT_WORDS, Server, answer};
+use http::Method;
 
-use crate::support::client::{Reply, chat, open, request, within};
+use crate::support::client::{Reply, chat, exchange, open, request, request_to, within};
 use crate::support::gateway::{Gateway, Setup, provider};
 use crate::support::said::Said;
 
@@ -235,4 +236,26 @@ async fn a_stand_in_that_cannot_take_a_call_hides_no_passing_failure() {
         }
     }
     assert_eq!(b.counts().requests, 0);
+}
+
+/// Agents ask for reasoning by default. Whoever reasons goes first; but an answer
+/// without it is better than none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_does_not_reason_stands_in_for_one_that_does() {
+    let call = serde_json::json!({ "model": "m", "max_tokens": 2000,
+        "thinking": { "type": "adaptive" }, "messages": [{ "role": "user", "content": "hi" }] });
+    let ask = || request_to(Method::POST, "/v1/messages", call.to_string());
+    for (claude, targets, served_by, dropped) in [
+        ("ok", &["b/gpt-4.1", "a/claude-sonnet-4-5"][..], "a/claude-sonnet-4-5", None),
+        ("overloaded", &["a/claude-sonnet-4-5", "b/gpt-4.1"], "b/gpt-4.1", Some("thinking")),
+        ("ok", &["b/gpt-4.1"], "b/gpt-4.1", Some("thinking")),
+    ] {
+        let (a, b) = (provider("a", claude), provider("b", "ok"));
+        let setup = Setup::new().provider_of("a", "anthropic", &a).provider("b", &b);
+        let gateway = setup.route("m", targets).start().await;
+        let reply = exchange(gateway.addr, ask()).await;
+        assert_eq!(reply.status, 200, "{targets:?}: {}", reply.text());
+        assert_eq!(reply.header("x-backstay-target"), Some(served_by), "{targets:?}");
+        assert_eq!(reply.header("x-backstay-dropped"), dropped, "{targets:?}");
+    }
 }

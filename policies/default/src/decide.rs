@@ -23,14 +23,16 @@ pub enum Obstacle {
     Window,
 }
 
-/// What, if anything, keeps `call` from `candidate`. `too_small` is a context
+/// What, if anything, keeps `call` from `candidate`. Reasoning does not: an
+/// answer without it is better than none (agents ask for it by default).
+/// `too_small` is a context
 /// window already known not to hold the request.
 pub(crate) fn obstacle(
     call: &Call,
     candidate: &Candidate,
     too_small: Option<u32>,
 ) -> Option<Obstacle> {
-    let needed = call.needs.difference(Features::PREFILL);
+    let needed = call.needs.difference(Features::PREFILL.union(Features::REASONING));
     if !candidate.offers.contains(needed) {
         return Some(Obstacle::Feature);
     }

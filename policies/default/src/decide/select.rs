@@ -46,11 +46,14 @@ pub fn select(call: &Call, candidates: &[Candidate], attempts: &[Attempt]) -> Se
 }
 
 /// Lower is better; candidates of the same rank are equals. A target this call
-/// has not tried comes before a better tier; a continuation prefers, within a
-/// tier, a target that continues the text itself.
-fn rank(call: &Call, candidate: &Candidate) -> (u32, u32, bool) {
-    let continues = call.delivered == 0 || candidate.offers.contains(Features::PREFILL);
-    (candidate.tried, candidate.priority, !continues)
+/// has not tried comes before a better tier, and so does one that reasons where
+/// that is asked for; a continuation prefers, within a tier, a target that
+/// continues the text itself.
+fn rank(call: &Call, candidate: &Candidate) -> (u32, bool, u32, bool) {
+    let offers = |feature| candidate.offers.contains(feature);
+    let reasons = !call.needs.contains(Features::REASONING) || offers(Features::REASONING);
+    let continues = call.delivered == 0 || offers(Features::PREFILL);
+    (candidate.tried, !reasons, candidate.priority, !continues)
 }
 
 /// The largest context window that already proved too small for this request.
