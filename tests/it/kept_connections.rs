@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::client::chat;
-use crate::support::gateway::Setup;
+use crate::support::gateway::{Gateway, Setup};
 use crate::support::scripted::table;
 
 /// How a connection dies under a request.
@@ -57,14 +57,20 @@ async fn serve(mut socket: TcpStream, good: usize, death: Death) {
     }
 }
 
+/// A gateway of one attempt before such a provider, and the number of its
+/// connections.
+async fn before(good: usize, death: Death) -> (Gateway, Arc<AtomicUsize>) {
+    let (a, connections) = mortal(good, death).await;
+    let setup = Setup::new().with(&table("a", "openai", a)).rule("attempts", "1");
+    (setup.route("m", &["a/m"]).start().await, connections)
+}
+
 /// The call goes out once more over a new connection, within its one attempt,
 /// and nothing is held against the provider.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kept_connection_that_died_costs_no_attempt() {
     for death in [Death::Closed, Death::Reset] {
-        let (a, connections) = mortal(1, death).await;
-        let setup = Setup::new().with(&table("a", "openai", a)).rule("attempts", "1");
-        let gateway = setup.route("m", &["a/m"]).start().await;
+        let (gateway, connections) = before(1, death).await;
         for _ in 0..5 {
             let reply = gateway.ask(&chat("m", "hi", false)).await;
             assert_eq!(reply.status, 200, "{death:?}: {}", reply.text());
@@ -81,9 +87,7 @@ async fn a_kept_connection_that_died_costs_no_attempt() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_connection_that_dies_is_a_failure() {
     for death in [Death::Closed, Death::Reset] {
-        let (a, connections) = mortal(0, death).await;
-        let setup = Setup::new().with(&table("a", "openai", a)).rule("attempts", "1");
-        let gateway = setup.route("m", &["a/m"]).start().await;
+        let (gateway, connections) = before(0, death).await;
         let reply = gateway.ask(&chat("m", "hi", false)).await;
         assert_eq!(reply.status, 502, "{death:?}: {}", reply.text());
         assert_eq!(connections.load(Ordering::Relaxed), 1, "{death:?}");
