@@ -284,11 +284,6 @@ impl Exchange {
         common
     }
 
-    /// Whether only time keeps a target from this call.
-    fn is_coming_back(&self, now: Timestamp) -> bool {
-        self.first_to_come_back(now).is_some()
-    }
-
     /// In how long the first target comes back that only time keeps from this
     /// call; `None` if there is no such target.
     fn first_to_come_back(&self, now: Timestamp) -> Option<Duration> {
@@ -321,7 +316,10 @@ impl Exchange {
             Cause::NothingToTry => {
                 self.cooling_class(now).map_or((503, "no_target_available"), refusal::status_of)
             }
-            Cause::Exhausted if class.is_of_the_target() && self.is_coming_back(now) => {
+            // Only time keeps a target from this call that may take it.
+            Cause::Exhausted
+                if class.is_of_the_target() && self.first_to_come_back(now).is_some() =>
+            {
                 self.cooling_class(now).map_or((503, "no_target_available"), refusal::status_of)
             }
             Cause::Exhausted | Cause::Rejected | Cause::Policy | Cause::Surfaced(_) => {
